@@ -15,7 +15,7 @@ from cyclopts import App
 
 from aidmesh import dashboard, reference
 from aidmesh.__main__ import build
-from aidmesh.alerts import ALERTS, Alert, page, rules
+from aidmesh.alerts import ALERTS, OF_PEOPLE, REQUESTS, Alert, page, rules
 from aidmesh.doctor.examine import LACKING, not_working
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE
 from aidmesh.meshfile import SERVICES
@@ -178,6 +178,16 @@ def test_the_dashboard_counts_what_is_in_a_database_once() -> None:
     assert len(added_up) > 10
     for query in added_up:
         assert re.match(r"sum(?: by \([a-z, ]+\))? \(max by \(region\b", query), query
+
+
+def test_what_machines_ask_hides_nowhere_how_people_are_answered() -> None:
+    asked = [
+        selector
+        for query in [*dashboard.queries(), *(alert.expr for alert in ALERTS)]
+        for selector in re.findall(rf"{REQUESTS}_\w+(\{{.*?\}})?", query)
+    ]
+    assert len(asked) > 6
+    assert [each for each in asked if OF_PEOPLE not in each] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)

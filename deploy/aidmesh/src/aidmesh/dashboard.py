@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from aidmesh.alerts import OF_PEOPLE, REQUESTS
+
 WIDTH: Final = 24
 HEIGHT: Final = 7
 PER_ROW: Final = 3
@@ -55,16 +57,18 @@ def rate(metric: str) -> str:
     return f"rate({metric}[5m])"
 
 
-def quantile(share: float, metric: str, label: str) -> str:
+def quantile(share: float, metric: str, label: str, selector: str = "") -> str:
     """Below which value this share of a histogram is, split by a label."""
-    return f"histogram_quantile({share}, {total(rate(f'{metric}_bucket'), label, 'le')})"
+    buckets = rate(f"{metric}_bucket{selector}")
+    return f"histogram_quantile({share}, {total(buckets, label, 'le')})"
 
 
-REQUESTS: Final = "aidmesh_http_request_seconds"
-FAILED: Final = f'{REQUESTS}_count{{status="5xx"}}'
+ASKED: Final = f"{REQUESTS}_count{{{OF_PEOPLE}}}"
+FAILED: Final = f'{REQUESTS}_count{{status="5xx",{OF_PEOPLE}}}'
 INSTANCE: Final = "{{instance}}"
 DURABLE: Final = "{{durable}}"
 STATE: Final = "{{state}}"
+UNPROBED: Final = "Without what machines ask to see how a service is."
 
 HELPED: Final = (
     Panel("Needs that are not over", "none", {STATE: figure("aidmesh_needs", "state")}),
@@ -86,11 +90,12 @@ HELPED: Final = (
            "transfers in transit": oldest("aidmesh_transfers_in_transit_age_seconds")}),
 )  # fmt: skip
 ANSWERED: Final = (
-    Panel("Rate", "reqps", {INSTANCE: total(rate(f"{REQUESTS}_count"), "instance")}),
+    Panel("Rate", "reqps", {INSTANCE: total(rate(ASKED), "instance")}, UNPROBED),
     Panel("Errors", "percentunit",
-          {INSTANCE: f"{total(rate(FAILED), 'instance')}"
-                     f" / {total(rate(f'{REQUESTS}_count'), 'instance')}"}),
-    Panel("95 % answered within", "s", {INSTANCE: quantile(0.95, REQUESTS, "instance")}),
+          {INSTANCE: f"{total(rate(FAILED), 'instance')} / {total(rate(ASKED), 'instance')}"},
+          UNPROBED),
+    Panel("95 % answered within", "s",
+          {INSTANCE: quantile(0.95, REQUESTS, "instance", f"{{{OF_PEOPLE}}}")}, UNPROBED),
     Panel("Being answered now", "none", {INSTANCE: each("aidmesh_http_requests_running")}),
     Panel("Processor", "none", {INSTANCE: each(rate("process_cpu_seconds_total"))}),
     Panel("Memory", "bytes", {INSTANCE: each("process_resident_memory_bytes")}),
