@@ -95,6 +95,32 @@ def test_the_example_for_prometheus_scrapes_every_service_under_the_name_that_al
     assert set(targets) == published
 
 
+def test_every_alert_reaches_somebody_by_the_examples() -> None:
+    folder = ROOT / "deploy" / "observability"
+    asks = yaml.safe_load((folder / "prometheus.yaml").read_text(encoding="utf-8"))
+    assert asks["alerting"]["alertmanagers"] == [{"static_configs": [
+        {"targets": ["127.0.0.1:9093"]}]}]  # fmt: skip
+    text = (folder / "alertmanager.yaml").read_text(encoding="utf-8")
+    told = yaml.safe_load(text)
+    top, receivers = told["route"], {each["name"]: each for each in told["receivers"]}
+    by_severity = {
+        severity: route["receiver"]
+        for route in top["routes"]
+        for matcher in route["matchers"]
+        for severity in re.findall(r'^severity="(\w+)"$', matcher)
+    }
+    ruled = yaml.safe_load((folder / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    severities = {rule["labels"]["severity"] for group in ruled for rule in group["rules"]}
+    assert set(by_severity) == severities == {each.severity for each in ALERTS}
+    assert len(set(by_severity.values())) == len(severities), "only what is urgent wakes somebody"
+    assert top["receiver"] == by_severity["page"]
+    assert {*by_severity.values()} == set(receivers)
+    for receiver in receivers.values():
+        assert [each for name, each in receiver.items() if name.endswith("_configs") and each]
+    # Whom it reaches is for the operator to fill in: no address is anybody's.
+    assert set(re.findall(r"@([\w.]+)", text)) == {"example.org"}
+
+
 def test_there_are_no_pages_without_an_alert() -> None:
     written = {path.name for path in (ROOT / "docs" / "runbooks").glob("*.md")}
     assert written == {alert.page for alert in ALERTS} | {"README.md"}
@@ -272,6 +298,19 @@ def test_the_timers_for_systemd_run_what_there_is() -> None:
         assert service["Unit"]["OnFailure"] == "aidmesh-tell@%n.service"
     assert ran == {"backup", "status", "doctor", "verify"}
     assert (folder / "aidmesh-tell@.service").exists()
+
+
+def test_cron_runs_for_containers_what_timers_run_elsewhere() -> None:
+    page = (ROOT / "docs" / "containers.md").read_text(encoding="utf-8")
+    lines = re.findall(r"(?m)^[\d*/]+ [\d*]+ \* \* \* root (.*)$", page)
+    ran = set()
+    for line in lines:
+        ((command, *typed),) = typed_in(line)
+        check_command(build(), [command, *typed])
+        ran.add(command)
+        assert not re.search(r"(?<!\\)%", line), "cron ends a line there"
+        assert line.endswith('2>&1) || echo "$said"')
+    assert ran == {"backup", "status", "doctor", "verify"}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
