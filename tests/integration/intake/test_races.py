@@ -4,11 +4,16 @@ import asyncio
 from typing import TypeVar
 
 import asyncpg
+import pytest
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId
 from aidmesh_contracts.intake import NeedApprovedV1, NeedConfirmedV1, NeedWithdrawnV1
-from integration.intake.world import World, held, money_held, only, refused
+from aidmesh_contracts.values import BlockedBy
+from aidmesh_intake.store import waitlist
+from aidmesh_intake.store.waitlist import Key
+from integration.intake.test_one_person import started
+from integration.intake.world import KYIV, World, grew, held, money_held, only, refused
 
 E = TypeVar("E", NeedConfirmedV1, NeedWithdrawnV1)
 ROUNDS = 20
@@ -65,3 +70,28 @@ async def test_both_halves_at_once_confirm_once(world: World) -> None:
             taken(world, money_held(approved.need_id, AMOUNT_MINOR)),
         )
         assert len(await told(world, NeedConfirmedV1, approved.need_id)) == 1
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_who_queues_while_what_frees_it_waits_for_another_queue(
+    world: World, leaves: bool
+) -> None:
+    """What grows is newer than whoever stood in line when the line was locked, however early the
+    transaction began that brings it.
+    """
+    first = await world.request("condoms_lubricant")
+    (asked,) = only(await world.published(), NeedApprovedV1)
+    short = BlockedBy(resource="stock", code="lubricant", area=KYIV, quantity=5)
+    await world.feed(refused(asked).model_copy(update={"blocked_by": short}))
+    if leaves:
+        step = world.post(f"/v1/needs/{first}:cancel", {"reason": "moved_away"})
+    else:
+        step = world.feed(grew("condom", 10), grew("lubricant", 10))
+    async with world.db.transaction() as tx:
+        await waitlist.lock_keys(tx.conn, [Key("stock", "condom")])
+        freeing = await started(world, step)
+        second = await world.request("condoms_lubricant")
+        assert (await world.need(second))["wait"] == "behind"
+    await freeing
+    assert await world.state(first) == ("cancelled" if leaves else "approved")
+    assert await world.state(second) == "approved"

@@ -36,7 +36,8 @@ class Growth:
         cap: needs that want more than this cannot use it (None: any can).
         on: the day of its slots; None where it is of use on any.
         is_total: it is all that is free on that day; what was told of it before counts no longer.
-        grew_at: by the clock of who reported it; received_at by intake's.
+        grew_at: by the clock of who reported it.
+        received_at: by intake's, of when its queue was locked: whoever queued before that is older.
     """
 
     id: UUID

@@ -115,7 +115,7 @@ async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
     """Give back what woken needs could not use, and offer what others may use now."""
     used: list[UUID] = []
     unused: list[tuple[UUID, BlockedBy | None]] = []
-    left: list[Growth] = []
+    left: list[tuple[BlockedBy, UUID]] = []
     keys: set[Key] = set()
     joined: list[datetime] = []
     kept: set[Key] = set()
@@ -136,13 +136,14 @@ async def _settle_waitlist(tx: Tx, changes: Iterable[Change]) -> None:
         if _made_room(before, after):
             assert before.blocked_by is not None  # noqa: S101 - it was waiting
             keys.add(key_of(before.blocked_by))
-            left.append(
-                growth.synthetic_growth(new_event_id(), before.blocked_by, before.id, tx.now)
-            )
+            left.append((before.blocked_by, before.id))
     keys.update(await growth.settle_wakes(tx.conn, used))
     keys.update(await growth.give_back(tx.conn, unused))
     if left:
-        await growth.add_growth(tx.conn, left)
+        at = await growth.clock(tx.conn)
+        await growth.add_growth(
+            tx.conn, [growth.synthetic_growth(new_event_id(), *each, at) for each in left]
+        )
     if keys:
         # Nobody could use what is not pending: only those may who have just come, or for whom it
         # is kept no more.

@@ -4,6 +4,7 @@ Queues come before needs, see `locking`: those of a whole batch are locked befor
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypeGuard
 
 from aidmesh_chassis.db import Tx
@@ -51,13 +52,14 @@ async def take_in(tx: Tx, batch: Sequence[Received[Event]]) -> None:
     """
     answers = [each for each in batch if _is_answer(each)]
     grew = [each for each in batch if _is_growth(each)]
-    growths = [_growth_of(each, tx) for each in grew]
-    grown = {Key(each.resource, each.code or each.currency or "") for each in growths}
+    grown = {_key_of(each.event) for each in grew}
     keys = grown | await _queues_of(tx, answers)
     await waitlist.lock_keys(tx.conn, keys)
     if answers:
         await _advance(tx, answers, keys)
     if grew:
+        at = await growth.clock(tx.conn)
+        growths = [_growth_of(each, at) for each in grew]
         await growth.add_growth(tx.conn, growths)
         totals = [each for each in growths if each.is_total]
         if totals:
@@ -116,7 +118,13 @@ def _is_answer(received: Received[Event]) -> TypeGuard[Answer]:
     return not _is_growth(received)
 
 
-def _growth_of(received: Grew, tx: Tx) -> Growth:
+def _key_of(event: SupplyGrewV1 | FundsGrewV1) -> Key:
+    if isinstance(event, SupplyGrewV1):
+        return Key(event.resource, event.code)
+    return Key("money", event.currency)
+
+
+def _growth_of(received: Grew, at: datetime) -> Growth:
     event = received.event
     if isinstance(event, SupplyGrewV1):
         return Growth(
@@ -131,7 +139,7 @@ def _growth_of(received: Grew, tx: Tx) -> Growth:
             cap=None,
             freed_by=event.freed_by,
             grew_at=event.grew_at,
-            received_at=tx.now,
+            received_at=at,
             on=event.on,
             is_total=event.is_total,
         )
@@ -147,5 +155,5 @@ def _growth_of(received: Grew, tx: Tx) -> Growth:
         cap=None,
         freed_by=event.freed_by,
         grew_at=event.grew_at,
-        received_at=tx.now,
+        received_at=at,
     )

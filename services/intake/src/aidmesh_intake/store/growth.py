@@ -18,6 +18,16 @@ from aidmesh_intake.store.waitlist import Key, key_of
 GROWTHS_MAX = 500
 
 
+async def clock(conn: asyncpg.Connection) -> datetime:
+    """The database's clock now. Asked once a queue is locked, it tells who stood in it before.
+
+    Whoever stood there has committed; `now()` is of when a transaction began, and the lock may
+    have been waited for since.
+    """
+    now: datetime = await conn.fetchval("SELECT clock_timestamp()")
+    return now
+
+
 async def add_growth(conn: asyncpg.Connection, growths: Sequence[Growth]) -> None:
     """Note what has grown, unless a later total of its day is known: that counts it already."""
     await conn.execute(
@@ -345,8 +355,12 @@ def growth_of(row: asyncpg.Record) -> Growth:
     )
 
 
-def synthetic_growth(growth_id: UUID, freed: BlockedBy, need_id: UUID, now: datetime) -> Growth:
-    """What a need that left the waitlist no longer keeps from those behind it."""
+def synthetic_growth(growth_id: UUID, freed: BlockedBy, need_id: UUID, at: datetime) -> Growth:
+    """What a need that left the waitlist no longer keeps from those behind it.
+
+    Args:
+        at: see `clock`.
+    """
     currency = key_of(freed).code if freed.resource == "money" else None
     return Growth(
         id=growth_id,
@@ -359,6 +373,6 @@ def synthetic_growth(growth_id: UUID, freed: BlockedBy, need_id: UUID, now: date
         left=freed.quantity,
         cap=None,
         freed_by=need_id,
-        grew_at=now,
-        received_at=now,
+        grew_at=at,
+        received_at=at,
     )
