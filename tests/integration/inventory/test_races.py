@@ -241,6 +241,38 @@ async def test_a_hold_against_the_closing_of_its_site(world: World, replica: Wor
     await world.books_are_right()
 
 
+@pytest.mark.parametrize("first", ["release", "reopen"])
+@pytest.mark.parametrize("code", ["parcel", "shelter"])
+async def test_what_is_freed_at_a_site_that_opens_is_told(
+    world: World, replica: World, first: str, code: str
+) -> None:
+    """By whoever frees it, or by whoever opens the site."""
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+    await world.beds(site_id, 1)
+    for_good = approved(items=(), capacity=night(nights=None))
+    need = approved() if code == "parcel" else for_good
+    await world.take(need)
+    async with world.database.transaction() as tx:
+        assert await sites.close(tx, site_id, "shelling", keeps=True) is not None
+    before = len(await world.emitted(SupplyGrewV1))
+
+    async def free(tx: Tx) -> None:
+        assert await release(tx, [reservation_id_of(need.need_id, 1)], "withdrawn")
+
+    async def reopen(tx: Tx) -> None:
+        assert await sites.reopen(tx, site_id, "repaired") is not None
+
+    async def meanwhile() -> None:
+        async with replica.database.transaction() as tx:
+            await (reopen if first == "release" else free)(tx)
+
+    await second_waits_for_first(world, free if first == "release" else reopen, meanwhile)
+    assert code in [each.code for each in (await world.emitted(SupplyGrewV1))[before:]]
+    await world.books_are_right()
+
+
 async def test_a_failed_batch_leaves_nothing_behind(world: World) -> None:
     site_id = await world.site()
     await world.item()

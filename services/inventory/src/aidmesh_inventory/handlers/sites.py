@@ -11,7 +11,7 @@ from aidmesh_contracts.inventory import AlertChangedV1, SiteChangedV1
 from aidmesh_inventory.domain.picking import Place
 from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.release import emit_grew, release
-from aidmesh_inventory.store import alerts, beds, reservations, sites, slots, stock
+from aidmesh_inventory.store import alerts, beds, capacity, reservations, sites, slots, stock
 from aidmesh_inventory.store.alerts import AlertRow
 from aidmesh_inventory.store.sites import SiteRow
 
@@ -57,9 +57,11 @@ async def reopen(tx: Tx, site_id: UUID, reason: str) -> SiteRow | None:
     if found is None:
         return None
     row, closed_at, reopened_at = found
+    # Whoever frees something there meanwhile tells of it, or has done so for us to see.
+    await capacity.lock_site(tx.conn, site_id)
+    at = await stock.lock_site(tx.conn, site_id)
     await alerts.go_on(tx.conn, site_id=site_id)
     _tell(tx, row, closed_at, reopened_at)
-    at = await stock.lock(tx.conn, ())
     place = Place(row.site_id, row.area, is_open=True)
     for item, free in await stock.free_at(tx.conn, site_id):
         emit_grew(tx, "stock", item, place, free, at)

@@ -48,6 +48,17 @@ async def lock(conn: asyncpg.Connection, keys: Collection[Key]) -> None:
         await _lock_existing(conn, columns)
 
 
+async def lock_site(conn: asyncpg.Connection, site_id: UUID) -> None:
+    """Take the mutexes of all kinds of places of a site whose row is locked."""
+    await conn.execute(
+        """
+        SELECT FROM capacity_state WHERE site_id = $1
+        ORDER BY site_id, resource, code FOR NO KEY UPDATE
+        """,
+        site_id,
+    )
+
+
 async def _lock_existing(conn: asyncpg.Connection, columns: list[list[object]]) -> int:
     return len(
         await conn.fetch(

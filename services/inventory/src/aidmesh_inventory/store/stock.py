@@ -116,6 +116,19 @@ async def lock(conn: asyncpg.Connection, keys: Collection[Key]) -> datetime:
                 *columns,
             )
             await _lock_existing(conn, *columns)
+    return await _clock(conn)
+
+
+async def lock_site(conn: asyncpg.Connection, site_id: UUID) -> datetime:
+    """Take the mutexes of all that lies at a site whose row is locked; returns the clock then."""
+    await conn.execute(
+        "SELECT FROM stock_state WHERE site_id = $1 ORDER BY site_id, item FOR NO KEY UPDATE",
+        site_id,
+    )
+    return await _clock(conn)
+
+
+async def _clock(conn: asyncpg.Connection) -> datetime:
     at: datetime = await conn.fetchval("SELECT clock_timestamp()")
     return at
 
