@@ -9,6 +9,8 @@ import pytest
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.intake_links import LookupAnsweredV1, LookupAskedV1
+from aidmesh_intake import oprf
+from aidmesh_intake.handlers import answering
 from aidmesh_intake.handlers.answering import WAITING_MAX
 from integration.intake.linked import PHONE, Pair, confirm, look_for, person, status
 from integration.intake.sides import two_sides
@@ -86,6 +88,34 @@ async def test_who_asks_too_often_is_told_so(strict: Pair) -> None:
         await look_for(lviv, await person(lviv, client_code=None), "kyiv")
     refused = await look_for(lviv, await person(lviv, client_code=None), "kyiv", status=429)
     assert refused["type"].endswith("too-many-lookups")
+
+
+@pytest.mark.parametrize(("carries", "evaluates", "says"), [(10, 10, "matched"), (5, 6, "refused")])
+async def test_no_more_is_evaluated_than_one_answer_carries(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, carries: int, evaluates: int, says: str
+) -> None:
+    """The database cuts off whoever evaluates everybody, again and again: who asks waits on."""
+    kyiv, lviv = pair.sides
+    numbers = {
+        await person(kyiv, legal_name=None, contact={"channel": "sms", "address": number}): number
+        for number in (f"+38067000000{place}" for place in range(5))
+    }
+    monkeypatch.setattr(answering, "LISTED_MAX", carries)
+    monkeypatch.setattr(answering, "READ_MAX", 2)
+    evaluated: list[bytes] = []
+    value_of = oprf.value_of
+
+    def counted(key: bytes, data: bytes) -> bytes:
+        evaluated.append(data)
+        return value_of(key, data)
+
+    monkeypatch.setattr(oprf, "value_of", counted)
+    # Of a code and a number for each, these are among the last that are read.
+    contact = {"channel": "sms", "address": numbers[max(numbers)]}
+    await look_for(lviv, await person(lviv, legal_name=None, contact=contact), "kyiv")
+    await pair.settle()
+    assert await status(lviv) == [says]
+    assert len(evaluated) == evaluates
 
 
 async def test_what_travels_looks_the_same_whoever_is_known(pair: Pair) -> None:

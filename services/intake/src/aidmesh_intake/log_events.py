@@ -40,8 +40,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     ),
     "lookup.too_many": LogEvent(
         "warning",
-        "More is known of people who agreed to be looked for than one answer carries: other"
-        " regions are refused.",
+        "More than `values` things are known of people who agreed to be looked for, and one"
+        " answer carries no more: other regions are refused.",
         "Tell the developers: answers have to be parted.",
     ),
     "import.ended": LogEvent(

@@ -52,6 +52,8 @@ ANSWERED_MAX: Final = 2
 CLOSED_MAX: Final = 20
 WAITING_MAX: Final = 500
 """So many queries of a region wait; more are refused at once."""
+READ_MAX: Final = 1000
+"""So many people are read at once: while they are evaluated the transaction is idle."""
 LISTED_DAYS: Final = 30
 
 
@@ -106,23 +108,15 @@ async def answer(vault: Vault, region: str, day_max: int, all_day_max: int, tx: 
     due = await store.within_limits(tx.conn, day_max, all_day_max, ANSWERED_MAX)
     if not due:
         return 0
-    everybody = await store.listed(tx.conn)
     keys = vault.open()
     for asked in due:
-        answered = await _answered(tx, vault, keys, region, asked, everybody)
+        answered = await _answered(tx, vault, keys, region, asked)
         await store.save_asked(tx.conn, [answered])
     await store.set_answered(tx.conn, [each.id for each in due])
     return len(due)
 
 
-async def _answered(
-    tx: Tx,
-    vault: Vault,
-    keys: OpenVault,
-    region: str,
-    asked: Asked,
-    everybody: Sequence[Listed],
-) -> Asked:
+async def _answered(tx: Tx, vault: Vault, keys: OpenVault, region: str, asked: Asked) -> Asked:
     assert asked.sealed is not None  # noqa: S101 - while it waits
     key = oprf.random_scalar()
     try:
@@ -131,13 +125,11 @@ async def _answered(
     except (DecryptionFailed, Damaged, oprf.NoElement):
         tx.log.warning("lookup.unreadable", lookup_id=str(asked.id), peer=asked.from_region)
         return _refused(tx, asked)
-    # It takes a tenth of a millisecond for each value: others go on meanwhile.
-    index = await asyncio.to_thread(_index, keys, region, key, everybody)
-    tokens = index.tokens
-    if len(tokens) > LISTED_MAX:
-        tx.log.warning("lookup.too_many", values=len(tokens))
+    index = await _index(tx, keys, region, key)
+    if index is None:
+        tx.log.warning("lookup.too_many", values=LISTED_MAX)
         return _refused(tx, asked)
-    plain = AnswerBox(asked.id, elements, _padded(tokens)).to_bytes()
+    plain = AnswerBox(asked.id, elements, _padded(index.tokens)).to_bytes()
     sealing_key = await peer_keys.sealing_key(tx.conn, asked.from_region)
     sealed = base64.b64encode(seal(sealing_key, plain)).decode()
     tx.hand_over(LookupAnsweredV1(lookup_id=asked.id, sealed=sealed), asked.from_region)
@@ -149,13 +141,26 @@ def _refused(tx: Tx, asked: Asked) -> Asked:
     return replace(asked, status="done", sealed=None)
 
 
-def _index(keys: OpenVault, region: str, key: bytes, everybody: Sequence[Listed]) -> Index:
-    index = Index()
-    for person in everybody:
+async def _index(tx: Tx, keys: OpenVault, region: str, key: bytes) -> Index | None:
+    """What is known of everybody who agreed; None if one answer does not carry it."""
+    index, last = Index(), None
+    while people := await store.listed(tx.conn, last, READ_MAX):
+        # It takes a tenth of a millisecond for each value: others go on meanwhile.
+        if not await asyncio.to_thread(_add, index, keys, region, key, people):
+            return None
+        last = people[-1].id
+    return index
+
+
+def _add(index: Index, keys: OpenVault, region: str, key: bytes, people: Sequence[Listed]) -> bool:
+    """Enter what is known of people; False, and no more of it, if it comes to too much."""
+    for person in people:
         details = _details(keys, person)
         for each in inputs_of(details, region, details.client_code):
             index.add(oprf.value_of(key, each.data), Known(person.id, each.means))
-    return index
+            if len(index.entries) > LISTED_MAX:
+                return False
+    return True
 
 
 def _details(keys: OpenVault, person: Listed) -> Details:

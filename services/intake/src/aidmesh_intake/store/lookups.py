@@ -273,13 +273,21 @@ async def forget_listed(conn: asyncpg.Connection, days: int) -> int:
     return int(result.split()[-1])
 
 
-async def listed(conn: asyncpg.Connection) -> list[Listed]:
-    """Everybody who agreed to be looked for and stands for themselves."""
+async def listed(conn: asyncpg.Connection, after: UUID | None, limit: int) -> list[Listed]:
+    """Who agreed to be looked for and stands for themselves, by id.
+
+    Args:
+        after: the last one of whoever was seen before; None for the first.
+    """
     rows = await conn.fetch(
         """
         SELECT id, wrapped_key, details FROM person
         WHERE consents ? 'same_person' AND merged_into IS NULL AND erased_at IS NULL
             AND details IS NOT NULL AND wrapped_key IS NOT NULL
-        """
+            AND ($1::uuid IS NULL OR id > $1)
+        ORDER BY id LIMIT $2
+        """,
+        after,
+        limit,
     )
     return [Listed(**row) for row in rows]
