@@ -20,7 +20,7 @@ from aidmesh_inventory.handlers import handover, sites, sweeps, terms
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.handlers.terms import Correction
-from integration.inventory.world import DAY, World, approved, confirmed, night, received
+from integration.inventory.world import DAY, World, approved, confirmed, night, received, withdrawn
 from support.waiting import eventually
 
 
@@ -199,6 +199,33 @@ async def test_handover_against_expiry(world: World, replica: World, first: str)
         )
         assert await world.state(need.need_id) == "released"
         assert await world.emitted(ReservationIssuedV1) == []
+    await world.books_are_right()
+
+
+@pytest.mark.parametrize("first", ["hold", "withdraw"])
+async def test_a_hold_against_the_end_of_its_attempt(
+    world: World, replica: World, first: str
+) -> None:
+    """Whoever did not see the other is cleared up after, and no hold of a later attempt is."""
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 2)
+    need, later = approved(), uuid4()
+    await world.take(withdrawn(later))
+    await world.take(approved(need_id=later, attempt_no=2))
+    steps = [need, withdrawn(need.need_id)][:: 1 if first == "hold" else -1]
+
+    await second_waits_for_first(
+        world, lambda tx: world.handle(tx, steps[0]), lambda: replica.take(steps[1])
+    )
+    assert await world.run(sweeps.release_withdrawn) == 1
+
+    assert await world.state(need.need_id) == "released"
+    (released,) = await world.emitted(ReservationReleasedV1)
+    assert (released.need_id, released.cause) == (need.need_id, "withdrawn")
+    assert (await world.emitted(SupplyGrewV1))[-1].freed_by == need.need_id
+    assert await world.state(later, 2) == "held"
+    assert await world.run(sweeps.release_withdrawn) == 0
     await world.books_are_right()
 
 

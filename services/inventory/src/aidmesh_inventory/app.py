@@ -52,6 +52,7 @@ def build(settings: Settings | None = None) -> Service:
         subscriptions=consumers.subscriptions(settings.region),
         sweeps=(
             Sweep("expired_holds", 1.0, sweeps.expire_holds, limit=sweeps.LIMIT),
+            Sweep("withdrawn_holds", 10.0, sweeps.release_withdrawn, limit=sweeps.LIMIT),
             Sweep(
                 "not_collected",
                 10.0,

@@ -28,6 +28,16 @@ async def expire_holds(tx: Tx) -> int:
     return len(found)
 
 
+async def release_withdrawn(tx: Tx) -> int:
+    """Release what was held while the end of its attempt came in elsewhere: neither saw the other.
+
+    That is rare, so nobody who holds or withdraws waits for a lock of the need.
+    """
+    found = await clocks.withdrawn_holds(tx.conn, LIMIT)
+    await release(tx, found, "withdrawn")
+    return len(found)
+
+
 async def take_back_uncollected(tx: Tx) -> int:
     """Release goods that nobody came for."""
     await downtime.watch(tx)

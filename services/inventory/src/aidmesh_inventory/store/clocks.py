@@ -19,6 +19,19 @@ async def expired_holds(conn: asyncpg.Connection, limit: int) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+async def withdrawn_holds(conn: asyncpg.Connection, limit: int) -> list[UUID]:
+    """Holds of attempts that are over."""
+    rows = await conn.fetch(
+        """
+        SELECT r.id FROM reservation r JOIN attempt_ended e ON e.need_id = r.need_id
+        WHERE r.state = 'held' AND e.attempt_no >= r.attempt_no
+        ORDER BY r.id LIMIT $1
+        """,
+        limit,
+    )
+    return [row["id"] for row in rows]
+
+
 async def not_collected(conn: asyncpg.Connection, limit: int, *, bookings: bool) -> list[UUID]:
     """Goods nobody came for, or bookings nobody turned up for; not while the clock stands still."""
     rows = await conn.fetch(
