@@ -6,7 +6,9 @@ from collections.abc import Awaitable
 import asyncpg
 
 from aidmesh_contracts.ids import NeedId
+from aidmesh_inventory.handlers import sites
 from integration.inventory.world import World, approved, confirmed, withdrawn
+from support.waiting import eventually
 
 ROUNDS = 15
 
@@ -59,3 +61,31 @@ async def test_a_hold_that_ran_out_is_confirmed_beside_one_that_is_withdrawn(wor
             world.take(withdrawn(over), approved(items=("parcel",))),
         )
     assert deadlocks == 0
+
+
+async def test_what_makes_way_for_a_later_attempt_waits_for_its_site_first(world: World) -> None:
+    """Whoever opens or closes the site comes to its mutexes, and holds the site already."""
+    site_id = await world.site()
+    await world.item()
+    await world.stock(site_id, 1)
+    need = approved()
+    await world.take(need)
+    async with world.database.transaction() as tx:
+        assert await sites.close(tx, site_id, "shelling", keeps=True) is not None
+
+    async with world.database.transaction() as tx:
+        await tx.conn.execute("SELECT FROM site WHERE id = $1 FOR NO KEY UPDATE", site_id)
+        later = asyncio.create_task(world.take(approved(need_id=need.need_id, attempt_no=2)))
+
+        async def waits() -> bool:
+            return bool(
+                await world.value(
+                    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND datname = current_database())"
+                )
+            )
+
+        await eventually(waits)
+        assert await sites.reopen(tx, site_id, "repaired") is not None
+    await later
+    assert await world.state(need.need_id, 2) == "held"

@@ -40,11 +40,12 @@ async def hold(tx: Tx, batch: Sequence[Received[NeedApprovedV1]]) -> None:
     owed = [each for each in batch if each.event.stock or each.event.capacity is not None]
     if not owed:
         return
+    # Sites come before the mutexes that older attempts at them take as they make way.
+    places = await places_for(tx, [each.event for each in owed])
     current, avoid, prefer = await _current(tx, owed)
     if not current:
         return
     events = [each.event for each in current.values()]
-    places = await places_for(tx, events)
     picture, at = await draw_picture(
         tx,
         places,

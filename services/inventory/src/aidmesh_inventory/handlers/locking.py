@@ -1,7 +1,7 @@
 """One order of locks, so that nobody waits for whoever waits for them; see decision 30.
 
-The mutexes of places, then those of stock, then reservations, each by id. A batch of several kinds
-of events is handled kind by kind, so it locks all of that at its start: the second kind would
+Sites, the mutexes of places, then those of stock, then reservations, each by id. A batch of several
+kinds of events is handled kind by kind, so it locks all of that at its start: the second kind would
 come to what stands before the first.
 """
 
