@@ -58,6 +58,19 @@ def place_of(row: asyncpg.Record) -> Place:
     return row["priority"], row["asked_on"], row["queue_no"], row["id"]
 
 
+async def page_of(
+    world: World, wanted: lists.Filter, after: Place | None = None
+) -> tuple[list[asyncpg.Record], str]:
+    """A page of what is wanted, and how it is found."""
+    asked: asyncio.Future[asyncpg.connection.LoggedQuery] = asyncio.Future()
+    async with world.db.read() as conn:
+        with conn.query_logger(asked.set_result):
+            rows = await lists.needs(conn, wanted, after, PAGE)
+        query = await asked
+        lines = await conn.fetch(f"EXPLAIN {query.query}", *query.args)
+    return rows, "\n".join(line[0] for line in lines)
+
+
 async def test_pages_of_all_needs_follow_each_other_in_the_order_of_the_waitlist(
     world: World,
 ) -> None:
@@ -78,18 +91,26 @@ async def test_a_page_of_all_needs_is_read_in_order_not_sorted_out_of_all(
     world: World, at: int | None
 ) -> None:
     places = in_order(await crowd(world, MANY, random.Random(5)))
-    asked: asyncio.Future[asyncpg.connection.LoggedQuery] = asyncio.Future()
-    async with world.db.read() as conn:
-        after = None if at is None else places[at]
-        with conn.query_logger(asked.set_result):
-            rows = await lists.needs(conn, lists.Filter(sensitive_too=True), after, PAGE)
-        query = await asked
-        lines = await conn.fetch(f"EXPLAIN {query.query}", *query.args)
-    plan = "\n".join(line[0] for line in lines)
+    after = None if at is None else places[at]
+    rows, plan = await page_of(world, lists.Filter(sensitive_too=True), after)
     begin = 0 if at is None else at + 1
     assert [place_of(row) for row in rows] == places[begin : begin + PAGE]
     assert "Index Scan using need_listed on need" in plan
     assert "Sort" not in plan
+
+
+async def test_what_is_to_be_looked_at_is_found_without_reading_what_ended(world: World) -> None:
+    places = await crowd(world, MANY, random.Random(5))
+    odd = sorted(place[-1] for place in places[1:4])
+    async with world.db.transaction() as tx:
+        await tx.conn.execute(
+            "UPDATE need SET attention = 'served_by_two_attempts' WHERE id = ANY($1::uuid[])", odd
+        )
+        await tx.conn.execute("ANALYZE need")
+    rows, plan = await page_of(world, lists.Filter(attention=True, sensitive_too=True))
+    assert sorted(row["id"] for row in rows) == odd
+    assert "Bitmap Index Scan on need_attention" in plan
+    assert "Bitmap Index Scan on need_last_day" in plan
 
 
 async def test_needs_are_counted_in_the_states_that_are_asked_for(world: World) -> None:

@@ -154,6 +154,42 @@ async def test_whoever_must_be_told_by_voice_is_found_behind_those_who_were_writ
     assert re.findall(r'action="/told/([0-9a-f-]+)"', page) == [by_voice["need_id"]]
 
 
+@pytest.mark.parametrize("role", [Role.CASEWORKER, Role.LEAD])
+async def test_what_is_to_be_looked_at_is_told_at_home_and_shown_whatever_became_of_it(
+    browser: "Browser", role: Role
+) -> None:
+    region = browser.desk.region
+    await browser.sign_in(role)
+    odd = NEEDS[4] | {"attention": "served_by_two_attempts"}  # served, as most of them are
+    for found, following, told in (
+        ([], None, []),
+        ([odd], None, ["1"]),
+        ([odd] * 50, "c2", ["50+"]),
+    ):
+        region.answers["GET /v1/needs"] = (200, {"needs": found, "next": following})
+        home = (await browser.get("/")).text
+        assert re.findall(r'href="/needs\?attention=1"><b>([^<]+)</b>', home) == told
+    region.gets.clear()
+    page = (await browser.get("/needs?attention=1")).text
+    (query,) = asked_of(browser, "/v1/needs")
+    assert query == {"attention": "true", "limit": "50"}
+    assert f'href="/needs/{number("talk")}"' in page
+    # It stays chosen when something else is chosen too, and on the pages that follow.
+    form = page.partition('<form class="card filters"')[2].partition("</form>")[0]
+    assert 'name="attention" value="1" checked' in form
+    assert '<option value="all" selected>' in form
+    assert 'href="?attention=1&amp;state=all&amp;after=c2"' in page
+    assert 'name="attention" value="1" checked' not in (await browser.get("/needs")).text
+
+
+async def test_of_what_is_to_be_looked_at_one_state_can_be_chosen(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    browser.desk.region.gets.clear()
+    await browser.get("/needs?state=ready&attention=1")
+    (query,) = asked_of(browser, "/v1/needs")
+    assert (query["state"], query["attention"]) == ("ready", "true")
+
+
 async def test_lots_of_a_site_go_on(browser: "Browser") -> None:
     region = browser.desk.region
     region.lists["/v1/lots"] = ("rows", [*lots(MANY), *lots(5, site_id=str(SMALL))])

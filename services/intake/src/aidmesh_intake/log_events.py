@@ -28,7 +28,7 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "need.conflict": LogEvent(
         "warning",
         "What happened to needs does not fit together; `conflicts` says how.",
-        "It is under attention at the desk (GET /v1/needs?attention=true): a caseworker decides.",
+        "It is to be looked at on the desk's home and at /needs?attention=1: a caseworker decides.",
     ),
     "lookup.found": LogEvent(
         "info", "Another region's blind query came to `links` new links, for people to decide."

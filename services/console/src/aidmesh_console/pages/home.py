@@ -19,6 +19,7 @@ routes = Routes(include_in_schema=False)
 
 _COUNTED = ("requested", "ready", "waitlisted")
 _TELL_ROWS = 8
+_LOOK_ROWS = 50
 _PAYOUTS_ROWS = 100
 
 
@@ -56,14 +57,16 @@ async def told(
 
 
 async def _cases(visit: Visit) -> dict[str, object]:
-    counts, tell = await asyncio.gather(
+    counts, tell, look = await asyncio.gather(
         visit.hear(visit.intake.counts(_COUNTED)),
         visit.hear(visit.intake.to_tell(_TELL_ROWS + 1)),
+        visit.hear(visit.intake.needs(attention=True, limit=_LOOK_ROWS)),
     )
     by_voice = tell.value or ()
     return {
         "counts": counts,
         "tell": tell,
+        "look": look,
         "by_voice": by_voice[:_TELL_ROWS],
         "more_to_tell": len(by_voice) > _TELL_ROWS,
         "to_decide": await _to_decide(visit),

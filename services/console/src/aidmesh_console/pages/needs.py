@@ -65,10 +65,13 @@ _NEEDS_OVERRIDE: Final = "needs-a-decision"
 async def show(visit: Reader) -> Response:
     """A page of needs, those that are not over where nothing is asked for.
 
-    The filters are codes, so the address says nothing about a person.
+    What is to be looked at is mostly over: of that all is shown. The filters are codes, so the
+    address says nothing about a person.
     """
     fields = ("state", "kind", "area", "band", "attention")
     asked = {name: text for name in fields if (text := visit.asked.get(name))}
+    if "attention" in asked:
+        asked.setdefault("state", ALL)
     request_id = visit.asked_id("request")
     state = asked.get("state")
     states = [state] if state in STATES else [] if state == ALL or request_id else OPEN
