@@ -7,6 +7,7 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from support.made_up.basics import SHELTER, SMALL, Answer, iso, number, problem
+from support.made_up.needs import NEEDS, need, whole
 from support.made_up.supply import ITEMS, SITES, reservation
 
 if TYPE_CHECKING:
@@ -127,3 +128,51 @@ async def test_an_older_check_out_is_taken_back_at_its_need(
     await browser.sign_in(Role.CASEWORKER)
     page = (await browser.get(f"/needs/{number('bed')}")).text
     assert (f"/beds/{number('reservation bed')}/undo-check-out" in page) is offered
+
+
+@pytest.mark.parametrize("role", [Role.CASEWORKER, Role.LEAD, Role.LOGISTICIAN])
+@pytest.mark.parametrize("given", [True, False])
+async def test_aid_given_is_taken_back_by_a_lead_where_it_was_entered(
+    browser: "Browser", role: Role, *, given: bool
+) -> None:
+    answers = browser.desk.region.answers
+    path = f"/needs/{number('parcel')}"
+    served = whole(need("parcel", "food_parcel", "fulfilled")) | {"given": given}
+    answers[f"GET /v1{path}"] = (200, served)
+    row = reservation("parcel", "handover", "issued")
+    answers["POST /v1/reservations:lookup"] = (200, {"rows": [row]})
+    await browser.sign_in(role)
+    page = (await browser.get(path)).text
+    # What was handed over is undone there, by whoever hands over.
+    assert (f"/hand-over/{number('reservation parcel')}/undo" in page) is not given
+    assert (f'action="{path}/reverse"' in page) is (given and role is Role.LEAD)
+    assert ("A lead can take the service back" in page) is (given and role is Role.CASEWORKER)
+    assert ("There is nothing left to do" in page) is (not given and role is not Role.LOGISTICIAN)
+
+
+@pytest.mark.parametrize(("role", "offered"), [(Role.CASEWORKER, False), (Role.LEAD, True)])
+@pytest.mark.parametrize("name", ["talk", "prep"])
+async def test_a_service_that_intake_recorded_is_taken_back_by_a_lead(
+    browser: "Browser", role: Role, name: str, *, offered: bool
+) -> None:
+    await browser.sign_in(role)
+    path = f"/needs/{number(name)}"
+    kept = whole(next(row for row in NEEDS if row["need_id"] == str(number(name))))
+    browser.desk.region.answers[f"GET /v1{path}"] = (200, kept | {"state": "fulfilled"})
+    page = (await browser.get(path)).text
+    assert (f'action="{path}/reverse"' in page) is offered
+    if offered:
+        sent = await browser.post(f"{path}/reverse", reason="entry_error")
+        assert sent.headers["location"] == f"{path}?said=undone"
+        ((called, body, _),) = browser.desk.region.posts[-1:]
+        assert (called, body) == (f"/v1{path}:reverse", {"reason": "entry_error"})
+
+
+async def test_a_conflict_of_what_ended_is_something_to_do(browser: "Browser") -> None:
+    path = f"/needs/{number('parcel')}"
+    row = need("parcel", "food_parcel", "cancelled", attention="told_to_come")
+    browser.desk.region.answers[f"GET /v1{path}"] = (200, whole(row))
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(path)).text
+    assert f'action="{path}/settle"' in page
+    assert "There is nothing left to do" not in page

@@ -22,6 +22,7 @@ class Act(StrEnum):
     UNITE_OR_ERASE = "unite_or_erase"
     SEE_NEEDS = "see_needs"
     DECIDE_NEEDS = "decide_needs"
+    TAKE_SERVICE_BACK = "take_service_back"
     HAND_OVER = "hand_over"
     SEE_STOCK = "see_stock"
     CHANGE_STOCK = "change_stock"
@@ -53,6 +54,7 @@ ALLOWED: Final = {
     Act.UNITE_OR_ERASE: frozenset({Role.LEAD}),
     Act.SEE_NEEDS: _CASE | _GOODS,
     Act.DECIDE_NEEDS: _CASE,
+    Act.TAKE_SERVICE_BACK: frozenset({Role.LEAD}),
     Act.HAND_OVER: _CASE | _GOODS,
     Act.SEE_STOCK: _CASE | _GOODS,
     Act.CHANGE_STOCK: _GOODS,
