@@ -190,6 +190,39 @@ async def test_of_what_is_to_be_looked_at_one_state_can_be_chosen(browser: "Brow
     assert (query["state"], query["attention"]) == ("ready", "true")
 
 
+async def test_whoever_else_must_be_told_is_listed_behind_home(browser: "Browser") -> None:
+    region = browser.desk.region
+    ready = [NEEDS[2] | {"need_id": str(number(f"n {each}"))} for each in range(60)]
+    region.lists["/v1/needs"] = ("needs", ready)
+    await browser.sign_in(Role.CASEWORKER)
+    home = (await browser.get("/")).text
+    shown = len(re.findall('action="/told/', home))
+    assert shown < len(ready)
+    (following,) = re.findall(r'href="(/needs\?[^"]+)">Show more', home)
+    found: list[str] = []
+    while following:
+        region.gets.clear()
+        page = (await browser.get(following.replace("&amp;", "&"))).text
+        (query,) = asked_of(browser, "/v1/needs")
+        assert query["to_tell"] == "true"
+        assert 'name="to_tell" value="1" checked' in page
+        found += re.findall(r'href="/needs/([0-9a-f-]{36})"', page)
+        more = re.findall(r'href="(\?[^"]*after=[^"]*)"', page)
+        following = "/needs" + more[0] if more else ""
+    assert found == [each["need_id"] for each in ready]
+    assert 'name="to_tell" value="1" checked' not in (await browser.get("/needs")).text
+
+
+async def test_of_what_is_ready_those_who_do_not_know_are_marked(browser: "Browser") -> None:
+    became = [("no_contact", None), ("failed", at(-5)), (None, None), ("sent", at(-5))]
+    rows = [NEEDS[2] | {"message": message, "told_at": told} for message, told in became]
+    browser.desk.region.answers["GET /v1/needs"] = (200, {"needs": rows, "next": None})
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get("/needs?state=ready")).text
+    marked = ["not told" in row for row in page.split('<li><a class="go')[1:]]
+    assert marked == [True, False, False, False]
+
+
 async def test_lots_of_a_site_go_on(browser: "Browser") -> None:
     region = browser.desk.region
     region.lists["/v1/lots"] = ("rows", [*lots(MANY), *lots(5, site_id=str(SMALL))])

@@ -43,8 +43,6 @@ _WAITLIST = TypeAdapter(Waitlist)
 _REPORT = TypeAdapter(Report)
 _COUNTS = TypeAdapter(dict[str, int])
 _IMPORT_MS_MAX = 300_000
-_PASSED_BY_MESSAGE = frozenset({None, "sent"})
-"""What is told of the message of a need whose person has it, or soon will."""
 
 
 class Intake:
@@ -141,6 +139,7 @@ class Intake:
         person_id: UUID | None = None,
         request_id: UUID | None = None,
         attention: bool = False,
+        to_tell: bool = False,
         after: str | None = None,
         limit: int = 50,
     ) -> NeedPage:
@@ -153,6 +152,7 @@ class Intake:
             "person_id": str(person_id) if person_id else None,
             "request_id": str(request_id) if request_id else None,
             "attention": attention or None,
+            "to_tell": to_tell or None,
             "after": after,
             "limit": limit,
         }
@@ -162,7 +162,7 @@ class Intake:
         """The first `rows_max` ready needs whose person no message reached, most urgent first."""
         found: list[Need] = []
         async for page in self.link.pages("/v1/needs", _NEEDS, {"to_tell": True}):
-            found += [each for each in page.needs if each.message not in _PASSED_BY_MESSAGE]
+            found += [each for each in page.needs if each.by_voice]
             if len(found) >= rows_max:
                 break
         return found[:rows_max]

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from pydantic import Field, JsonValue
 
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
 from aidmesh_console.clients.link import Page, View
+
+_PASSED_BY_MESSAGE: Final = frozenset({None, "sent"})
+"""What is told of the message of a need whose person has it, or soon will."""
 
 
 class StockTake(View):
@@ -185,6 +188,15 @@ class Need(View):
     confirmed_start: bool = False
     attended_on: date | None = None
     ends_soon: bool = False
+
+    @property
+    def by_voice(self) -> bool:
+        """Whether it is ready, and no message told its person, or soon will."""
+        return (
+            self.state == "ready"
+            and self.told_at is None
+            and self.message not in _PASSED_BY_MESSAGE
+        )
 
 
 class NeedPage(Page):

@@ -68,7 +68,7 @@ async def show(visit: Reader) -> Response:
     What is to be looked at is mostly over: of that all is shown. The filters are codes, so the
     address says nothing about a person.
     """
-    fields = ("state", "kind", "area", "band", "attention")
+    fields = ("state", "kind", "area", "band", "attention", "to_tell")
     asked = {name: text for name in fields if (text := visit.asked.get(name))}
     if "attention" in asked:
         asked.setdefault("state", ALL)
@@ -84,6 +84,7 @@ async def show(visit: Reader) -> Response:
                 area=asked.get("area"),
                 band=asked.get("band"),
                 attention="attention" in asked,
+                to_tell="to_tell" in asked,
                 request_id=request_id,
                 after=pages.get("after"),
             )
