@@ -81,6 +81,42 @@ async def is_nobodys(world: World, need_id: UUID, home: str, state: str) -> bool
     return (need["person_id"], need["household_id"], need["state"]) == (None, home, state)
 
 
+async def listed(world: World, person_id: str, **more: Any) -> set[UUID]:
+    """What is found of somebody, such as by their code."""
+    found = await world.get("/v1/needs", person_id=person_id, **more)
+    return {UUID(each["need_id"]) for each in found["needs"]}
+
+
+async def test_what_comes_for_a_household_is_found_by_every_member(world: World) -> None:
+    members, home = await family(world)
+    need_id = await ask(world, members[0], home)
+    own = await world.request("hygiene_kit", "one")
+    await comes(world, need_id)
+    assert await listed(world, members[0]) == {need_id, own}
+    assert await listed(world, members[1], state="ready") == {need_id}
+    # By whatever record stands for a member, and by nobody else's.
+    root = await person(world, "root")
+    assert await listed(world, root) == set()
+    await world.merge(members[1], root)
+    assert await listed(world, root) == {need_id}
+    # It is no one member's, and still theirs.
+    await leave(world, home, members[0])
+    assert await is_nobodys(world, need_id, home, "ready")
+    assert await listed(world, members[0]) == {own}
+    assert await listed(world, root) == await listed(world, members[2]) == {need_id}
+    await world.feed(issued(need_id))
+    assert await listed(world, members[2]) == set()
+
+
+async def test_what_is_sensitive_is_found_under_nobody_but_who_asked(world: World) -> None:
+    members, home = await family(world)
+    need_id = await ask(world, members[0], home, kind="legal_advice", quantity=1)
+    assert await listed(world, members[0]) == {need_id}
+    assert await listed(world, members[1]) == set()
+    await leave(world, home, members[0])
+    assert await listed(world, members[0]) == await listed(world, members[1]) == set()
+
+
 @pytest.mark.parametrize("goes", ["out", "elsewhere"])
 async def test_who_left_is_not_told_of_what_comes_for_the_household(
     world: World, goes: str

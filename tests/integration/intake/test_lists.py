@@ -16,6 +16,7 @@ from aidmesh_contracts.ids import NeedId
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.store import lists
 from aidmesh_intake.store import needs as need_store
+from integration.intake.test_one_person import ask, family
 from integration.intake.world import World
 
 Place = tuple[int, date, int, UUID]
@@ -62,12 +63,19 @@ async def page_of(
     world: World, wanted: lists.Filter, after: Place | None = None
 ) -> tuple[list[asyncpg.Record], str]:
     """A page of what is wanted, and how it is found."""
-    asked: asyncio.Future[asyncpg.connection.LoggedQuery] = asyncio.Future()
+    asked: list[asyncpg.connection.LoggedQuery] = []
+    found: asyncio.Future[None] = asyncio.Future()
+
+    def note(query: asyncpg.connection.LoggedQuery) -> None:
+        asked.append(query)
+        if "FROM need" in query.query:
+            found.set_result(None)
+
     async with world.db.read() as conn:
-        with conn.query_logger(asked.set_result):
+        with conn.query_logger(note):
             rows = await lists.needs(conn, wanted, after, PAGE)
-        query = await asked
-        lines = await conn.fetch(f"EXPLAIN {query.query}", *query.args)
+        await found
+        lines = await conn.fetch(f"EXPLAIN {asked[-1].query}", *asked[-1].args)
     return rows, "\n".join(line[0] for line in lines)
 
 
@@ -111,6 +119,31 @@ async def test_what_is_to_be_looked_at_is_found_without_reading_what_ended(world
     assert sorted(row["id"] for row in rows) == odd
     assert "Bitmap Index Scan on need_attention" in plan
     assert "Bitmap Index Scan on need_last_day" in plan
+
+
+@pytest.mark.parametrize("at_home", [True, False])
+async def test_what_concerns_one_person_is_found_without_reading_all_others(
+    world: World, *, at_home: bool
+) -> None:
+    await crowd(world, MANY, random.Random(5))
+    members, home = await family(world)
+    whole = {"for_whom": "household", "household_id": home, "person_id": members[0]}
+    shared = UUID((await ask(world, "food_parcel", 3, **whole))["need_id"])
+    async with world.db.transaction() as tx:
+        await tx.conn.execute(
+            "UPDATE need SET person_id = gen_random_uuid(), household_id = gen_random_uuid()"
+            " WHERE state = 'cancelled'"
+        )
+        await tx.conn.execute("ANALYZE need")
+    if not at_home:
+        await world.post(f"/v1/households/{home}:leave", {"person_ids": [members[1]]})
+    wanted = lists.Filter(person_id=UUID(members[1]), sensitive_too=True)
+    rows, plan = await page_of(world, wanted)
+    assert [row["id"] for row in rows] == ([shared] if at_home else [])
+    assert "need_person" in plan
+    assert ("Bitmap Index Scan on need_household" in plan) is at_home
+    assert "Seq Scan on need" not in plan
+    assert "need_listed" not in plan
 
 
 async def test_needs_are_counted_in_the_states_that_are_asked_for(world: World) -> None:

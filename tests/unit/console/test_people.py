@@ -16,6 +16,7 @@ from aidmesh_console.pages.registering import SAFE, change_of
 from aidmesh_intake.api.persons import PersonChange
 from support.desk import main_of
 from support.made_up.basics import number, problem
+from support.made_up.needs import need
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -292,3 +293,13 @@ async def test_the_channels_of_this_region_are_listed_first(browser: "Browser", 
     assert await listed() == ["SMS", f"E-mail ({not_here})"]
     browser.desk.region.down.add("notification")
     assert await listed() == ["E-mail", "SMS"]
+
+
+async def test_of_somebodys_needs_those_of_their_household_are_marked(browser: "Browser") -> None:
+    rows = [need("own", "food_parcel", "ready"),
+            need("shared", "hygiene_kit", "ready", for_whom="household")]  # fmt: skip
+    browser.desk.region.answers["GET /v1/needs"] = (200, {"needs": rows, "next": None})
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(f"/people/{PERSON}")).text
+    marked = [">household</span>" in row for row in page.split('<li><a class="go')[1:]]
+    assert marked == [False, True]

@@ -174,6 +174,7 @@ class Need(View):
     kind: str
     state: str
     band: str
+    for_whom: str = "person"
     quantity: int
     place_area: str
     site_id: UUID | None

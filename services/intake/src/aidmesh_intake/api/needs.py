@@ -216,7 +216,10 @@ async def list_needs(
     attention: Annotated[bool, Query(description="conflicts, and what ends soon")] = False,
     names: bool = False,
 ) -> Response:
-    """Needs in the order of the waitlist. Sensitive kinds only for roles that see them."""
+    """Needs in the order of the waitlist. Sensitive kinds only for roles that see them.
+
+    Under `person_id` is also what is open for the person's household, unless it is sensitive.
+    """
     floor, below = (None, None) if priority_band is None else floor_of(priority_band)
     wanted = lists.Filter(
         states=None if state is None else [each.value for each in state],

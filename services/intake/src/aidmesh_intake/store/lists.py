@@ -13,7 +13,8 @@ class Filter:
     """Which needs a list shows; None does not filter.
 
     Attributes:
-        person_id: with whoever was merged into them.
+        person_id: with whoever was merged into them, and with what is open for the household that
+            they belong to, unless it is sensitive: not everybody at home may know of that.
         to_confirm: an appointment was kept, and its start is to be confirmed.
         attention: for a person to look at: conflicts, and what ends today or tomorrow unserved.
     """
@@ -33,9 +34,11 @@ class Filter:
     sensitive_too: bool = False
 
 
-_ENDS_SOON = """
+_OPEN = "state IN ('requested', 'waitlisted', 'approved', 'held', 'ready')"
+
+_ENDS_SOON = f"""
 needed_by <= (now() AT TIME ZONE 'Europe/Kyiv')::date + 1
-AND state IN ('requested', 'waitlisted', 'approved', 'held', 'ready')
+AND {_OPEN}
 """
 
 
@@ -43,6 +46,7 @@ async def needs(
     conn: asyncpg.Connection, wanted: Filter, after: tuple[int, date, int, UUID] | None, limit: int
 ) -> list[asyncpg.Record]:
     """Needs in the order of the waitlist."""
+    whose, homes = await _whose(conn, wanted.person_id)
     return await conn.fetch(
         f"""
         SELECT id, request_id, kind, for_whom, person_id, household_id, headcount, quantity, unit,
@@ -58,8 +62,9 @@ async def needs(
             AND ($2::text[] IS NULL OR kind = ANY($2))
             AND ($3::text IS NULL OR starts_with(place_area, $3))
             AND ($4::uuid IS NULL OR site_id = $4 OR at_site_id = $4)
-            AND ($5::uuid IS NULL OR person_id = ANY($5
-                || ARRAY(SELECT p.id FROM person p WHERE p.merged_into = $5)))
+            AND ($5::uuid[] IS NULL OR person_id = ANY($5)
+                OR ($19::uuid[] IS NOT NULL AND household_id = ANY($19)
+                    AND for_whom = 'household' AND {_OPEN} AND NOT sensitive))
             AND ($6::uuid IS NULL OR household_id = $6)
             AND ($7::int IS NULL OR priority >= $7)
             AND ($8::int IS NULL OR priority < $8)
@@ -76,7 +81,7 @@ async def needs(
         None if wanted.kinds is None else list(wanted.kinds),
         wanted.area,
         wanted.site_id,
-        wanted.person_id,
+        whose,
         wanted.household_id,
         wanted.points_from,
         wanted.points_below,
@@ -87,7 +92,22 @@ async def needs(
         limit,
         wanted.request_id,
         wanted.to_confirm,
+        homes,
     )
+
+
+async def _whose(
+    conn: asyncpg.Connection, person_id: UUID | None
+) -> tuple[list[UUID] | None, list[UUID] | None]:
+    """Somebody's records, and the households that they belong to; None where there are none."""
+    if person_id is None:
+        return None, None
+    # Read by themselves: needs are then found by what is known, not through other tables.
+    rows = await conn.fetch(
+        "SELECT id, household_id FROM person WHERE id = $1 OR merged_into = $1", person_id
+    )
+    homes = {row["household_id"] for row in rows} - {None}
+    return list({person_id, *(row["id"] for row in rows)}), list(homes) or None
 
 
 async def timeline(conn: asyncpg.Connection, need_id: UUID) -> list[asyncpg.Record]:
