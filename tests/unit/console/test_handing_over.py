@@ -92,6 +92,33 @@ async def test_an_unknown_code_finds_nothing(browser: "Browser") -> None:
     assert re.search(r'id="need_food_parcel" checked', answer.text)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("КИ-0417", "This is no number of a need. Caseworkers find people by their codes."),
+        ("0417", "This is no number of a need."),
+        ("ffffffff", "Nothing is ready under this number."),
+    ],
+)
+async def test_who_may_not_see_persons_finds_by_number_and_is_told_so(
+    browser: "Browser", wanted: str, said: str
+) -> None:
+    region = browser.desk.region
+    await browser.sign_in(Role.LOGISTICIAN)
+    page = (await browser.get("/hand-over")).text
+    assert ">Number of the need <" in page
+    assert "client code" not in page
+    # As intake answers who asks for somebody and may not.
+    region.answers["POST /v1/persons:find"] = problem(403, "forbidden")
+    answer = await browser.post("/hand-over/find", wanted=wanted)
+    assert said in answer.text
+    assert f'value="{wanted}"' in answer.text
+    assert "/v1/persons:find" not in [path for path, *_ in region.posts]
+    found = await browser.post("/hand-over/find", wanted=str(NEED))
+    answer = await browser.get(found.headers["location"])
+    assert f"/hand-over/{RESERVATION}/handover" in answer.text
+
+
 async def test_undo_is_offered_after_handing_over(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     answer = await browser.post(f"/hand-over/{RESERVATION}/handover", key=KEY)

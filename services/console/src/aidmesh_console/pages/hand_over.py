@@ -45,21 +45,24 @@ async def show(visit: Worker) -> Response:
 async def find(form: Posted, visit: Worker) -> Response:
     """By the number of a need or by a client code, which never shows in an address.
 
-    What is found has an address of its own, by random ids, so that one can come back to it.
+    Codes say who somebody is: whoever decides about no needs finds by numbers alone. What is found
+    has an address of its own, by random ids, so that one can come back to it.
     """
     wanted = form.text("wanted", needed=True)
     if wanted is None:
         return visit.go("/hand-over")
     number = wanted.replace("-", "").replace(" ", "")
+    is_number, by_code = _NUMBER.fullmatch(number), visit.may(Act.DECIDE_NEEDS)
     try:
-        if _NUMBER.fullmatch(number) and await _of_number(visit, number):
+        if is_number and await _of_number(visit, number):
             return visit.go("/hand-over", number=number.lower())
-        person_id = await visit.intake.find(wanted)
+        person_id = await visit.intake.find(wanted) if by_code else None
         if person_id is not None and await _of_person(visit, person_id):
             return visit.go("/hand-over", person=person_id)
     except ClientError as error:
         return await _page(visit, (), wrong=visit.problem(error), wanted=wanted)
-    return await _page(visit, (), wrong=visit.say("hand_over.nothing_found"), wanted=wanted)
+    said = "nothing_found" if by_code else "nothing_of_number" if is_number else "no_number"
+    return await _page(visit, (), wrong=visit.say(f"hand_over.{said}"), wanted=wanted)
 
 
 @routes.post("/hand-over/many")
