@@ -313,6 +313,19 @@ def test_cron_runs_for_containers_what_timers_run_elsewhere() -> None:
     assert ran == {"backup", "status", "doctor", "verify"}
 
 
+def test_a_look_that_hangs_has_ended_before_the_next_one_is_due() -> None:
+    folder = ROOT / "deploy" / "systemd"
+    timer = configparser.ConfigParser(strict=False, interpolation=None)
+    timer.read(folder / "aidmesh-status.timer", encoding="utf-8")
+    every = re.fullmatch(r"\*:0/(\d+)", timer["Timer"]["OnCalendar"])
+    shorter = configparser.ConfigParser(strict=False, interpolation=None)
+    shorter.read((folder / f"{timer['Timer']['Unit']}.d").glob("*.conf"), encoding="utf-8")
+    lasts = re.fullmatch(r"(\d+)min", shorter["Service"]["TimeoutStartSec"])
+    assert every is not None
+    assert lasts is not None
+    assert int(lasts[1]) < int(every[1])
+
+
 @pytest.mark.parametrize("path", PAGES, ids=str)
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")

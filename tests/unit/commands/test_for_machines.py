@@ -35,7 +35,7 @@ def test_letters_come_as_one_list(
     asked: list[str] = []
 
     async def connect(_: str, dsn: str) -> SimpleNamespace:
-        async def close() -> None:
+        async def close(**_: float) -> None:
             return None
 
         asked.append(dsn)

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from aidmesh import connecting, quiet
+from aidmesh import asking, connecting, quiet
 from aidmesh.__main__ import build
 from aidmesh.chaos.probes import answering
-from aidmesh.commands import replay
+from aidmesh.commands import dead, joining, replay
 from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, run
 from aidmesh.credentials import create_keys
+from aidmesh.doctor import examine
 from aidmesh.meshfile import MeshFile, write_mesh
 from aidmesh.preparing import prepare_mesh
 from aidmesh.replaying import Choice
 from aidmesh.topology import warden
+from support import stalled
 
 AWAY = "aidmesh: the databases of kyiv do not answer; aidmesh doctor says why"
 WHO = ("--by", "somebody", "--reason", "it is mended")
@@ -85,6 +87,60 @@ def test_a_database_that_hangs_is_no_letter_that_waits(
     write_mesh(data, mesh)
     monkeypatch.setattr(connecting, "CONNECT_SECONDS_MAX", 0.1)
     assert typed(capsys, "dead", "list", "--data", str(data)) == (EXIT_REFUSED, AWAY)
+
+
+@pytest.fixture
+def stalls(
+    data: Path, mesh: MeshFile, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[stalled.Stalled]:
+    """The server of its databases, which lets commands in and answers nothing."""
+    monkeypatch.setattr(asking, "ASK_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(connecting, "CLOSE_SECONDS_MAX", 0.1)
+    for whose in (dead, joining):
+        monkeypatch.setattr(whose, "ANSWER_S_MAX", 1.0)
+    monkeypatch.setattr(examine, "ASK_S_MAX", 1.0)
+    with stalled.stalled() as server:
+        mesh.regions["kyiv"].own_postgres.port = server.port
+        write_mesh(data, mesh)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("status",), "kyiv: PostgreSQL does not answer"),
+        (("status", "--json"), "kyiv: PostgreSQL does not answer"),
+        (("doctor",), "kyiv"),
+        (("dead", "list"), "did not answer in time"),
+        (("topology", "rejoin", "kyiv"), "did not answer in time"),
+    ],
+)
+def test_a_database_that_stalls_keeps_no_command_waiting(
+    data: Path,
+    stalls: stalled.Stalled,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build()([*words, "--data", str(data)])
+    assert ended.value.code == EXIT_FAILED
+    assert said in "".join(capsys.readouterr())
+    assert stalls.asked.is_set()
+    assert not stalls.left_waiting.is_set()
+
+
+async def test_what_was_found_stands_although_the_connection_does_not_close(
+    stalls: stalled.Stalled,
+) -> None:
+    dsn = f"postgresql://aidmesh@127.0.0.1:{stalls.port}/intake"
+    conn = await connecting.connect_database("kyiv", dsn)
+    with pytest.raises(TimeoutError):
+        await conn.fetchval("SELECT 1", timeout=0.1)
+    await connecting.close_database(conn)
+    assert stalls.canceled.is_set()
+    assert conn.is_closed()
+    assert not stalls.left_waiting.is_set()
 
 
 def test_nats_that_does_not_answer_is_not_waited_for(

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import asyncpg
 import nats.errors
 
-from aidmesh.connecting import connect
+from aidmesh.connecting import close_database, connect
 from aidmesh.fetching import get, get_json
 from aidmesh.meshfile import NatsEntry, RegionEntry
 from aidmesh.topology.api import ApiError, JetStreamApi, Json
@@ -113,7 +113,7 @@ async def ask_stored(dsn: str, service: str) -> Stored:
             await _holds(conn, HOLDS_IN[service]) if service in HOLDS_IN else None,
         )
     finally:
-        await conn.close()
+        await close_database(conn)
 
 
 async def _holds(conn: asyncpg.Connection, table: str) -> Holds:

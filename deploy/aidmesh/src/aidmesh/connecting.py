@@ -1,7 +1,7 @@
 """Connections to the servers of a region that `mesh.json` describes, wherever they run."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import asyncpg
 import nats.errors
@@ -12,6 +12,7 @@ from aidmesh.meshfile import AwayError, RegionEntry
 from aidmesh.topology.warden import connect_as
 
 CONNECT_SECONDS_MAX = 10
+CLOSE_SECONDS_MAX = 5.0
 SEE = "; aidmesh doctor says why"
 
 
@@ -44,6 +45,17 @@ async def connect_database(
             dsn, timeout=CONNECT_SECONDS_MAX, command_timeout=answer_s_max
         )
     return conn
+
+
+async def close_database(conn: asyncpg.Connection) -> None:
+    """Close a connection to a database, which takes `CLOSE_SECONDS_MAX` at the most.
+
+    A statement that was broken off is canceled first, and asyncpg waits for the server to say so:
+    without an end if the server hangs. Then the connection is cut, and that is no error: what was
+    found stands, and so does why it was broken off.
+    """
+    with suppress(TimeoutError):
+        await conn.close(timeout=CLOSE_SECONDS_MAX)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 from nats.aio.client import Client
 
-from aidmesh.connecting import CONNECT_SECONDS_MAX, databases_of, nats_of
+from aidmesh.connecting import CONNECT_SECONDS_MAX, close_database, databases_of, nats_of
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.topology.rights import READER
@@ -126,7 +126,7 @@ async def _connect_databases(
                 timeout=CONNECT_SECONDS_MAX,
                 server_settings=ONE_BIG_QUESTION,
             )
-        stack.push_async_callback(conn.close)
+        stack.push_async_callback(close_database, conn)
         connections[service] = conn
     return connections
 

@@ -17,7 +17,7 @@ from aidmesh.backup.container import PIECE_BYTES_MAX, Writer
 from aidmesh.backup.cut import Fixed, count_rows, fixed
 from aidmesh.backup.manifest import DatabaseCut, Manifest, Section
 from aidmesh.backup.programs import PIECE_SECONDS_MAX, dumping
-from aidmesh.connecting import connect_database
+from aidmesh.connecting import close_database, connect_database
 from aidmesh_chassis.crypto import PublicKey
 
 MODE = 0o600
@@ -62,7 +62,7 @@ async def take(
         BusyError, ProgramError: see `cut` and `programs`.
     """
     for dsn in dsns.values():  # before a file is begun
-        await (await connect_database(region, dsn)).close()
+        await close_database(await connect_database(region, dsn))
     with _whole(path) as file:
         async with fixed(dsns) as databases:
             manifest = Manifest(

@@ -92,6 +92,7 @@ def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -
 
 
 async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_json: bool) -> int:
+    from aidmesh.connecting import close_database  # noqa: PLC0415
     from aidmesh.meshfile import WITH_DATABASE, read_mesh  # noqa: PLC0415
     from aidmesh_chassis import letters  # noqa: PLC0415
 
@@ -113,7 +114,7 @@ async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_jso
                         else:
                             say(_line(place, each))
             finally:
-                await conn.close()
+                await close_database(conn)
     if as_json:
         tell(told)
     elif not dead:
@@ -124,13 +125,14 @@ async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_jso
 async def _show(data: Path, place: str, as_json: bool) -> int:
     import json  # noqa: PLC0415
 
+    from aidmesh.connecting import close_database  # noqa: PLC0415
     from aidmesh_chassis import letters  # noqa: PLC0415
 
     conn, number = await _open(data, place)
     try:
         found = await letters.one(conn, number)
     finally:
-        await conn.close()
+        await close_database(conn)
     if found is None:
         refuse(f"there is no letter {place}; aidmesh dead list shows those that wait")
     fields = _as_json(place, found)
@@ -151,12 +153,14 @@ async def _decide(
     reason: str,
     as_json: bool,
 ) -> int:
+    from aidmesh.connecting import close_database  # noqa: PLC0415
+
     by, reason = careful_reason(by, reason)
     conn, number = await _open(data, place)
     try:
         done = await decision(conn, number, by, reason)
     finally:
-        await conn.close()
+        await close_database(conn)
     if as_json:
         tell({"letter": place, "done": done})
     else:

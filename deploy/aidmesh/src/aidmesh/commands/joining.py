@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WAIT_S_MAX = 300.0
 POLL_S = 0.2
+ANSWER_S_MAX = 30.0
 
 
 def ask(*, data: Path, file: Path, json: bool = False) -> None:
@@ -208,8 +209,7 @@ def rejoin(region: str, *, data: Path, json: bool = False) -> None:
 
 
 async def _rejoin(data: Path, region: str, as_json: bool) -> int:
-    import asyncpg  # noqa: PLC0415
-
+    from aidmesh.connecting import close_database, connect_database  # noqa: PLC0415
     from aidmesh.meshfile import MeshError, changing_mesh, check_ours, read_mesh  # noqa: PLC0415
     from aidmesh.status import status_of  # noqa: PLC0415
     from aidmesh_chassis import standings  # noqa: PLC0415
@@ -218,11 +218,12 @@ async def _rejoin(data: Path, region: str, as_json: bool) -> int:
     check_ours(mesh)
     if region not in mesh.regions:
         raise MeshError(f"{data} holds no region {region}")
-    conn = await asyncpg.connect(mesh.regions[region].admin_dsn("payments"))
+    dsn = mesh.regions[region].admin_dsn("payments")
+    conn = await connect_database(region, dsn, answer_s_max=ANSWER_S_MAX)
     try:
         stand = (await standings.known(conn)).get(region)
     finally:
-        await conn.close()
+        await close_database(conn)
     if stand is None or stand.standing != "member":
         why = "nobody held it for lost" if stand is None else "no lead has let it in again yet"
         raise MeshError(f"{region} can't rejoin: {why}")

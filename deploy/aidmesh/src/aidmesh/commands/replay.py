@@ -83,7 +83,7 @@ async def _replay(
     apply: bool,
     as_json: bool,
 ) -> int:
-    from aidmesh.connecting import connect, connect_database, nats_of  # noqa: PLC0415
+    from aidmesh.connecting import close_database, connect, connect_database, nats_of  # noqa: PLC0415
     from aidmesh.meshfile import read_mesh  # noqa: PLC0415
     from aidmesh.replaying import TooManyError, find, hand_over  # noqa: PLC0415
     from aidmesh.topology.api import JetStreamApi  # noqa: PLC0415
@@ -110,7 +110,7 @@ async def _replay(
             if apply:
                 handed = await hand_over(api, conn, consumer, found.missing, by, reason)
     finally:
-        await conn.close()
+        await close_database(conn)
         if client is not None:
             await client.close()
     _tell(consumer, found, handed, apply=apply, as_json=as_json)

@@ -57,6 +57,7 @@ async def _retry_all(
     decided: tuple[str, str] | None,
     as_json: bool,
 ) -> int:
+    from aidmesh.connecting import close_database  # noqa: PLC0415
     from aidmesh.meshfile import WITH_DATABASE, read_mesh  # noqa: PLC0415
     from aidmesh.words import count  # noqa: PLC0415
     from aidmesh_chassis import letters  # noqa: PLC0415
@@ -76,7 +77,7 @@ async def _retry_all(
                     else await letters.retry_dead(conn, which, *decided)
                 )
             finally:
-                await conn.close()
+                await close_database(conn)
             if number:
                 found.append({"region": region, "service": service, "letters": number})
                 if not as_json:

@@ -7,6 +7,7 @@ from statistics import quantiles
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from aidmesh.connecting import close_database
 from aidmesh.demo import facts
 from aidmesh.demo.office import Office
 from aidmesh.meshfile import MeshFile, RegionEntry
@@ -198,7 +199,7 @@ async def latencies_ms(entry: RegionEntry) -> list[float]:
     try:
         return [row["ms"] for row in await conn.fetch(_LATENCIES)]
     finally:
-        await conn.close()
+        await close_database(conn)
 
 
 def latency(values: Sequence[float]) -> Latency:

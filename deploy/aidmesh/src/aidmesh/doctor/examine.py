@@ -12,7 +12,7 @@ from typing import Final, cast
 import asyncpg
 
 from aidmesh.asking import AWAY, asked
-from aidmesh.connecting import connect
+from aidmesh.connecting import close_database, connect
 from aidmesh.doctor.endings import AGAIN, NOBODY_ENDED, Ended, ended_lately
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
 from aidmesh.doctor.items import entered
@@ -297,7 +297,7 @@ async def _service(region: str, entry: RegionEntry, service: str) -> list[Findin
                 found.append(answered(question, f"{region} {service}", row["rows"], seconds))
         return found
     finally:
-        await conn.close()
+        await close_database(conn)
 
 
 def answered(question: Question, where: str, rows: int, seconds: float) -> Finding:
@@ -316,7 +316,7 @@ async def _server(region: str, dsn: str) -> list[Finding]:
         )
         now: datetime = await conn.fetchval("SELECT clock_timestamp()")
     finally:
-        await conn.close()
+        await close_database(conn)
     found = [
         Finding("error", where, f"{row['name']} is {row['setting']}",
                 "What was accepted can be lost when the power fails.",

@@ -5,6 +5,7 @@ from typing import Final
 
 import asyncpg
 
+from aidmesh.connecting import close_database
 from aidmesh.doctor.findings import Finding
 from aidmesh.meshfile import RegionEntry
 from aidmesh.words import count
@@ -39,12 +40,12 @@ async def entered(name: str, entry: RegionEntry, timeout_s: float) -> list[Findi
         takes = {row["item"]: row["kinds"] for row in await intake.fetch(TAKES)}
         waiting = {row["item"]: row["needs"] for row in await intake.fetch(WAITING)}
     finally:
-        await intake.close()
+        await close_database(intake)
     inventory = await _connect(entry, "inventory", timeout_s)
     try:
         known = {row["code"] for row in await inventory.fetch("SELECT code FROM item")}
     finally:
-        await inventory.close()
+        await close_database(inventory)
     return not_entered(f"{name} inventory", takes, known, waiting)
 
 

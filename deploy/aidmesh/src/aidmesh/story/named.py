@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh.asking import AWAY
+from aidmesh.connecting import close_database
 from aidmesh.meshfile import MeshFile
 
 DIGITS_MIN: Final = 6
@@ -58,6 +59,6 @@ async def ids_between(mesh: MeshFile, first: UUID, last: UUID) -> dict[UUID, str
             try:
                 rows = await conn.fetch(query, first, last, FOUND_MAX)
             finally:
-                await conn.close()
+                await close_database(conn)
             found |= {row["id"]: row["what"].replace("donor_", "") for row in rows}
     return found

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh.asking import AWAY
+from aidmesh.connecting import close_database
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
 from aidmesh.story.heard import heard
 from aidmesh.story.standing import Standing, items_of, lack_of, of_needs, todo_of
@@ -104,7 +105,7 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             except AWAY as error:
                 away[region] = type(error).__name__
                 return
-            stack.push_async_callback(conn.close)
+            stack.push_async_callback(close_database, conn)
             opened[region, service] = conn
 
         async with asyncio.TaskGroup() as group:
