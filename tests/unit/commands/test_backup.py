@@ -2,6 +2,10 @@
 
 import io
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aidmesh.backup import take
 from aidmesh.backup.container import PIECE_BYTES_MAX, ContainerError, Reader, Writer
 from aidmesh.backup.manifest import DatabaseCut, Manifest, differing_rows, reasons_against
 from aidmesh.backup.pair import public_of, secret_of
@@ -88,6 +93,50 @@ def manifest(**changes: object) -> Manifest:
         "databases": {"intake": cut, "payments": cut},
     }  # fmt: skip
     return Manifest.model_validate({**content, **changes})
+
+
+BEGIN = """
+import sys
+from pathlib import Path
+from aidmesh.backup.take import _whole
+with _whole(Path(sys.argv[1])) as file:
+    file.write(b"begun")
+    file.flush()
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def being_written(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in the midst of writing a backup, which ends it once its input ends."""
+    words = [sys.executable, "-c", BEGIN, str(path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_what_a_killed_backup_had_begun_goes_with_the_next_one(tmp_path: Path) -> None:
+    killed, slow, done = (tmp_path / f"kyiv-{each}.backup" for each in ("1", "2", "3"))
+    with being_written(slow) as writer:
+        with being_written(killed) as process:
+            process.kill()
+            process.wait()
+        assert len(list(tmp_path.iterdir())) == 2
+        with take._whole(done) as file:
+            file.write(b"whole")
+            assert not done.exists()
+        # The one that another process is still writing is let be.
+        assert len(list(tmp_path.iterdir())) == 2
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
+    assert sorted(tmp_path.iterdir()) == [slow, done]
+    assert [each.read_bytes() for each in (slow, done)] == [b"begun", b"whole"]
+    assert {each.stat().st_mode & 0o777 for each in (slow, done)} == {0o600}
 
 
 def test_what_is_older_is_restored_and_what_is_newer_is_not() -> None:

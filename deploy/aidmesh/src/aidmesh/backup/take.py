@@ -1,13 +1,15 @@
 """Takes a backup of a region that runs."""
 
 import asyncio
+import fcntl
 import hashlib
 import os
 from asyncio import StreamReader
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkstemp
 from typing import BinaryIO
 from uuid import uuid4
 
@@ -20,7 +22,8 @@ from aidmesh.backup.programs import PIECE_SECONDS_MAX, dumping
 from aidmesh.connecting import close_database, connect_database
 from aidmesh_chassis.crypto import PublicKey
 
-MODE = 0o600
+PART = ".part"
+"""How the name of a backup ends that is being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +94,35 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
     """A file that is there under its name once all of it is on the disk, or not at all."""
     if path.exists():
         raise FileExistsError(f"{path} is there already; nothing is overwritten")
-    fresh = path.with_name(f".{path.name}.new")
+    _sweep(path.parent)
+    fd, part = _begin(path)
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "wb") as file:
+        with os.fdopen(fd, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(path)
+            os.fsync(fd)
+            part.rename(path)  # while it is locked: until then it looks like one left behind
     finally:
-        fresh.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def _begin(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, for its owner alone, and locked for as long as it is open."""
+    while True:
+        fd, name = mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+        with suppress(OSError):  # a file system without locks; nothing is swept there either
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return fd, Path(name)
+        os.close(fd)  # another backup swept it before it was locked
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what backups that were killed had begun: nobody holds a lock on it any more."""
+    for part in folder.glob(f".*{PART}"):
+        with suppress(OSError), part.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink(missing_ok=True)
 
 
 async def _cut(conn: asyncpg.Connection) -> DatabaseCut:
