@@ -1,5 +1,6 @@
 """Backups, restores and replays: what is decided without a server."""
 
+import hashlib
 import io
 import shutil
 import subprocess
@@ -15,14 +16,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aidmesh.__main__ import build
 from aidmesh.backup import take
 from aidmesh.backup.container import PIECE_BYTES_MAX, ContainerError, Reader, Writer
-from aidmesh.backup.manifest import DatabaseCut, Manifest, differing_rows, reasons_against
-from aidmesh.backup.pair import public_of, secret_of
+from aidmesh.backup.manifest import (
+    FORMAT,
+    DatabaseCut,
+    Manifest,
+    Section,
+    differing_rows,
+    reasons_against,
+)
+from aidmesh.backup.pair import public_of, secret_file, secret_of
 from aidmesh.commands import backup as commands
 from aidmesh.credentials import create_keys
 from aidmesh.mesh import running_mesh
-from aidmesh.meshfile import MeshError, read_mesh
+from aidmesh.meshfile import WITH_DATABASE, MeshError, read_mesh
 from aidmesh.preparing import prepare_mesh, resize
 from aidmesh.region import Region
 from aidmesh.region_settings import server_setup
@@ -151,6 +160,56 @@ def test_what_is_older_is_restored_and_what_is_newer_is_not() -> None:
     assert reasons_against(manifest(), "lviv", KNOWN) == ["it is one of kyiv, not of lviv"]
     cut = DatabaseCut(migrations=(), rows={"outbox": 3, "inbox": 0}, sent={})
     assert differing_rows(cut, {"outbox": 2}) == ["outbox: 2 rows of 3"]
+
+
+def written(path: Path, said: Manifest) -> None:
+    """A backup that can be opened and read to its end, with databases that are empty."""
+    with path.open("wb") as file:
+        writer = Writer(file, KEY.public)
+        writer.write(b"M", said.model_dump_json().encode())
+        for service in said.databases:
+            writer.write(b"D", service.encode())
+            digest = hashlib.blake2b(digest_size=32).hexdigest()
+            section = Section(service=service, size=0, digest=digest)
+            writer.write(b"S", section.model_dump_json().encode())
+        writer.finish(b"")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({}, 0, "kyiv as of 2026-11-26T12:00:00Z, epoch 1: whole"),
+        ({"region": "lviv"}, 2, "can't be restored: it is one of lviv, not of kyiv"),
+        ({"migrations": ("9999_later",)}, 2, "made by a newer version of aidmesh (9999_later)"),
+        ({"format": FORMAT + 1}, 2, "it was written by a newer version"),
+    ],
+)
+def test_a_check_needs_no_keys_of_the_region_and_says_what_a_restore_would_refuse(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    code: int,
+    said: str,
+) -> None:
+    cut = {"migrations": changes.pop("migrations", ()), "rows": {}, "sent": {}}
+    databases = dict.fromkeys(WITH_DATABASE, cut)
+    written(tmp_path / "kyiv.backup", manifest(databases=databases, **changes))
+    (tmp_path / "backup.key").write_bytes(secret_file(KEY))
+    before = sorted(tmp_path.iterdir())
+    words = ["--backup", str(tmp_path / "kyiv.backup"), "--key", str(tmp_path / "backup.key")]
+    with pytest.raises(SystemExit) as ended:
+        build()(["restore", "kyiv", "--check", *words])
+    assert ended.value.code == code
+    assert said in "".join(capsys.readouterr())
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_restore_has_to_be_told_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "b").touch()
+    with pytest.raises(SystemExit) as ended:
+        build()(["restore", "kyiv", "--backup", str(tmp_path / "b"), "--key", "none"])
+    assert ended.value.code == 2
+    assert "name the data folder" in capsys.readouterr().err
 
 
 def lost(kind: str, aggregate: str, version: int | None = None) -> Lost:

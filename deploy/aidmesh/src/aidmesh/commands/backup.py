@@ -115,7 +115,7 @@ def restore(
     *,
     backup: Path,
     key: Path,
-    data: Path,
+    data: Path | None = None,
     keys: Path | None = None,
     erasures: Path | None = None,
     without: str | None = None,
@@ -134,7 +134,7 @@ def restore(
         region: whose backup it is.
         backup: the file.
         key: file with the secret key that opens it; --key=- reads it from standard input.
-        data: the data folder; made when missing.
+        data: the data folder; made when missing. Has to be named unless it is only a check.
         keys: folder with a folder of keys per region; see `keys init`. May be left out if the data
             folder knows the region.
         erasures: the list of erasures that outlives backups; erasures.log in the folder of the
@@ -143,21 +143,27 @@ def restore(
             this region since the backup is missed, money too. The region's own name: its NATS
             store of before is not read.
         wait: seconds that each peer may take.
-        check: only read the backup to its end and say what it holds; changes nothing.
+        check: only read the backup to its end and say what it holds, or why it can't be restored;
+            changes nothing, and needs neither a data folder nor keys of the region.
         json: say as JSON what was done.
     """
     from aidmesh_chassis.erasures import FILE  # noqa: PLC0415
 
-    backup, data = backup.expanduser().resolve(), data.expanduser().resolve()
+    backup = backup.expanduser().resolve()
     try:
         backup.open("rb").close()
     except OSError as error:
         refuse(f"{backup}: {error.strerror}")
+    if check:
+        run(_check(region, backup, _secret(key), json))
+    if data is None:
+        refuse("name the data folder to restore into (--data)")
+    data = data.expanduser().resolve()
     own = _own_keys(data, region) if keys is None else keys.expanduser().resolve() / region
     if not own.is_dir():
         refuse(f"{own} is missing: a region is nothing without its keys")
     listed = own / FILE if erasures is None else erasures.expanduser().resolve()
-    if erasures is not None and not check and not listed.exists():
+    if erasures is not None and not listed.exists():
         refuse(
             f"{listed} is missing, and without it people are back who were erased since then; "
             "name --erasures /dev/null if there never was one"
@@ -172,10 +178,22 @@ def restore(
             listed,
             frozenset(names(without) or ()),
             wait,
-            check,
             json,
         )
     )
+
+
+async def _check(region: str, backup: Path, secret: "PrivateKey", as_json: bool) -> int:
+    from aidmesh.backup.container import ContainerError  # noqa: PLC0415
+    from aidmesh.backup.load import BackupError  # noqa: PLC0415
+    from aidmesh.restoring.run import check_for  # noqa: PLC0415
+
+    try:
+        manifest = await check_for(region, backup, secret)
+    except (ContainerError, BackupError) as error:
+        refuse(str(error))
+    _say_manifest(manifest.model_dump(mode="json"), as_json)
+    return 0
 
 
 async def _restore(
@@ -187,22 +205,17 @@ async def _restore(
     erasures: Path,
     without: frozenset[str],
     wait: float,
-    only_check: bool,
     as_json: bool,
 ) -> int:
     from dataclasses import asdict  # noqa: PLC0415
 
     from aidmesh.backup.container import ContainerError  # noqa: PLC0415
-    from aidmesh.backup.load import BackupError, check  # noqa: PLC0415
+    from aidmesh.backup.load import BackupError  # noqa: PLC0415
     from aidmesh.backup.programs import ProgramError  # noqa: PLC0415
     from aidmesh.restoring.run import Wish, restore  # noqa: PLC0415
     from aidmesh_chassis.erasures import JournalError  # noqa: PLC0415
 
     try:
-        if only_check:
-            manifest = await check(backup, secret)
-            _say_manifest(manifest.model_dump(mode="json"), as_json)
-            return 0
         outcome = await restore(
             Wish(
                 data,

@@ -113,6 +113,20 @@ class Outcome:
     forwarded: Forwarded
 
 
+async def check_for(region: str, backup: Path, secret: PrivateKey) -> Manifest:
+    """Read a backup to its end, and see that this version can restore it as that region.
+
+    Raises:
+        ContainerError, OSError: it can't be read to its end.
+        BackupError: it is one of another region, or of a newer version.
+    """
+    manifest = await check(backup, secret)
+    reasons = reasons_against(manifest, region, _migrations())
+    if reasons:
+        raise BackupError(f"{backup} can't be restored: {'; '.join(reasons)}")
+    return manifest
+
+
 async def restore(wish: Wish) -> Outcome:
     """Restore a region; afterwards it is started as ever.
 
@@ -122,10 +136,7 @@ async def restore(wish: Wish) -> Outcome:
         MeshError, BackupError, ContainerError: nothing was changed, or it is begun again.
         Unreachable: a peer is dark; nothing is lost, and it is begun again.
     """
-    manifest = await check(wish.backup, wish.secret)
-    reasons = reasons_against(manifest, wish.region, _migrations())
-    if reasons:
-        raise BackupError(f"{wish.backup} can't be restored: {'; '.join(reasons)}")
+    manifest = await check_for(wish.region, wish.backup, wish.secret)
     check_folders({wish.region: wish.keys})
     erasures = await asyncio.to_thread(read_journal, wish.erasures)
     wish.data.mkdir(parents=True, exist_ok=True)
