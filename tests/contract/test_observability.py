@@ -3,8 +3,10 @@
 import configparser
 import fnmatch
 import json
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -311,6 +313,44 @@ def test_cron_runs_for_containers_what_timers_run_elsewhere() -> None:
         assert not re.search(r"(?<!\\)%", line), "cron ends a line there"
         assert line.endswith('2>&1) || echo "$said"')
     assert ran == {"backup", "status", "doctor", "verify"}
+
+
+@pytest.mark.parametrize(
+    ("bring", "mode", "old_goes"),
+    [
+        (None, 0, True),
+        (
+            "test $1 = kyiv && test -e {backups}/kyiv-old.backup && touch {backups}/brought",
+            0o755,
+            True,
+        ),
+        ("exit 1", 0o755, False),
+        ("exit 0", 0o644, False),  # somebody meant it to be run
+    ],
+)
+def test_old_backups_go_only_after_the_new_one_was_brought_away(
+    tmp_path: Path, bring: str | None, mode: int, old_goes: bool
+) -> None:
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    old, new = backups / "kyiv-old.backup", backups / "kyiv-new.backup"
+    for each in (old, new):
+        each.touch()
+    os.utime(old, (0, 0))
+    if bring is not None:
+        (tmp_path / "bring").write_text(f"#!/bin/sh\n{bring.format(backups=backups)}\n")
+        (tmp_path / "bring").chmod(mode)
+    unit = (ROOT / "deploy" / "systemd" / "aidmesh-backup@.service").read_text(encoding="utf-8")
+    ended = 0
+    for command in re.findall(r"^ExecStartPost=(.*)", unit, re.MULTILINE):
+        # Each is run as systemd does it, none after one that failed.
+        typed = command.replace("%i", "kyiv").replace("/var/backups/aidmesh", str(backups))
+        typed = typed.replace("/etc/aidmesh", str(tmp_path))
+        ended = ended or subprocess.run(shlex.split(typed), check=False).returncode
+    assert (ended == 0) is old_goes
+    assert old.exists() is not old_goes
+    assert new.exists()
+    assert (backups / "brought").exists() is ("brought" in (bring or ""))
 
 
 def test_a_look_that_hangs_has_ended_before_the_next_one_is_due() -> None:
