@@ -8,8 +8,10 @@ import pytest
 
 from aidmesh.backup import cut
 from aidmesh.backup.cut import BusyError, fixed
+from aidmesh.backup.programs import ProgramError
 from aidmesh_chassis.envelope import new_event_id
 from support.servers import DatabaseFactory
+from support.waiting import eventually
 
 CUTS = 8
 SEND = """
@@ -68,3 +70,27 @@ async def test_who_never_lets_go_of_an_inbox_is_not_waited_for_without_end(
             async with fixed({"intake": dsn}):
                 pass
     await busy.close()
+
+
+async def _lose_server_and_fail(dsn: str) -> None:
+    """A program fails, as it does when its server ends; so does the connection that fixed it."""
+    other = await asyncpg.connect(dsn)
+    async with fixed({"intake": dsn}) as databases:
+        conn = databases["intake"].conn
+        await other.fetch("SELECT pg_terminate_backend($1)", conn.get_server_pid())
+        await other.close()
+        await eventually(conn.is_closed)
+        raise ProgramError("pg_dump failed")
+
+
+async def _lose_server_and_ask(dsn: str) -> None:
+    async with fixed({"intake": dsn}) as databases:
+        await databases["intake"].conn.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+async def test_of_a_server_that_ends_the_first_error_is_told(database: DatabaseFactory) -> None:
+    dsn = await database("intake")
+    with pytest.raises(ProgramError, match="pg_dump failed"):
+        await _lose_server_and_fail(dsn)
+    with pytest.raises(asyncpg.PostgresError):
+        await _lose_server_and_ask(dsn)

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from aidmesh import asking, connecting, quiet
 from aidmesh.__main__ import build
+from aidmesh.backup import take
+from aidmesh.backup.pair import public_file
 from aidmesh.chaos.probes import answering
 from aidmesh.commands import dead, joining, replay
 from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, run
@@ -19,6 +22,7 @@ from aidmesh.meshfile import MeshFile, write_mesh
 from aidmesh.preparing import prepare_mesh
 from aidmesh.replaying import Choice
 from aidmesh.topology import warden
+from aidmesh_chassis.crypto import PrivateKey
 from support import stalled
 
 AWAY = "aidmesh: the databases of kyiv do not answer; aidmesh doctor says why"
@@ -172,6 +176,16 @@ def test_what_took_too_long_is_told_in_words(capsys: pytest.CaptureFixture[str])
     assert "did not answer in time; aidmesh doctor" in capsys.readouterr().err
 
 
+def test_a_connection_that_is_gone_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    async def cut() -> int:
+        raise asyncpg.InterfaceError("the underlying connection is closed")
+
+    with pytest.raises(SystemExit) as ended:
+        run(cut())
+    assert ended.value.code == EXIT_FAILED
+    assert capsys.readouterr().err == "aidmesh: the underlying connection is closed\n"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -206,6 +220,30 @@ def test_a_backup_needs_a_folder_and_databases(
     out = tmp_path / "kyiv.backup"
     assert typed(capsys, *words, "--out", str(out)) == (EXIT_REFUSED, AWAY)
     assert not list(tmp_path.glob("*kyiv.backup*"))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        asyncpg.InterfaceError("the underlying connection is closed"),
+    ],
+)
+def test_a_server_that_ends_during_a_backup_is_told_in_words(
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    lost: Exception,
+) -> None:
+    async def taken(*_: object) -> None:
+        raise lost
+
+    monkeypatch.setattr(take, "take", taken)
+    (tmp_path / "backup.pub").write_bytes(public_file(PrivateKey.random().public))
+    words = ("--to", str(tmp_path / "backup.pub"), "--out", str(tmp_path / "kyiv.backup"))
+    said = typed(capsys, "backup", "kyiv", *words, "--data", str(data))
+    assert said == (EXIT_FAILED, f"aidmesh: no backup was written: {lost}")
 
 
 @pytest.mark.parametrize(

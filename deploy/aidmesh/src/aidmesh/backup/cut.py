@@ -16,6 +16,8 @@ from datetime import datetime
 
 import asyncpg
 
+from aidmesh.connecting import close_database
+
 CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 3600.0
 LOCK_MS_MAX = 5_000
@@ -52,15 +54,16 @@ async def fixed(dsns: Mapping[str, str]) -> AsyncIterator[dict[str, Fixed]]:
 
     Raises:
         BusyError: batches ran for too long, or one waited for another.
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: a server ended meanwhile.
     """
     async with AsyncExitStack() as stack:
         found = {}
         for service, dsn in dsns.items():
             conn = await _connect(dsn)
-            stack.push_async_callback(conn.close, timeout=CONNECT_SECONDS_MAX)
-            await stack.enter_async_context(
-                conn.transaction(isolation="repeatable_read", readonly=True)
-            )
+            # Its end is that of the transaction: one that is left by itself, when the server is
+            # gone, raises an error in the place of the one that says so.
+            stack.push_async_callback(close_database, conn)
+            await conn.transaction(isolation="repeatable_read", readonly=True).start()
             found[service] = conn
         yield await _patiently(dsns, found)
 
@@ -86,8 +89,8 @@ async def _fix(
     async with AsyncExitStack() as stack:
         for dsn in dsns.values():
             conn = await _connect(dsn)
-            stack.push_async_callback(conn.close, timeout=CONNECT_SECONDS_MAX)
-            await stack.enter_async_context(conn.transaction())
+            stack.push_async_callback(close_database, conn)  # lets go of the lock, too
+            await conn.transaction().start()
             await conn.execute(f"SET LOCAL lock_timeout = {LOCK_MS_MAX}")
             await conn.execute("LOCK TABLE inbox IN SHARE MODE")
         rows = {

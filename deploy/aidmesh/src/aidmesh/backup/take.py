@@ -63,6 +63,7 @@ async def take(
         FileExistsError, OSError: of the file.
         AwayError: the databases do not answer; nothing was begun.
         BusyError, ProgramError: see `cut` and `programs`.
+        asyncpg.PostgresError, asyncpg.InterfaceError: a server ended meanwhile.
     """
     for dsn in dsns.values():  # before a file is begun
         await close_database(await connect_database(region, dsn))

@@ -46,9 +46,9 @@ def keys(*, out: Path, json: bool = False) -> None:
 def backup(region: str, *, data: Path, to: Path, out: Path, json: bool = False) -> None:
     """Write a backup of a region that runs, all its databases as of one moment.
 
-    It holds no keys. Exit code 1 when the services do not come to rest for a moment, or a program
-    of PostgreSQL fails: there is no backup then. Exit code 2 when nothing was begun: the key does
-    not fit, the file can't be written, or the databases do not answer.
+    It holds no keys. Exit code 1 when the services do not come to rest for a moment, a program of
+    PostgreSQL fails, or a server ends meanwhile: there is no backup then. Exit code 2 when nothing
+    was begun: the key does not fit, the file can't be written, or the databases do not answer.
 
     Args:
         region: of this folder.
@@ -64,6 +64,8 @@ def backup(region: str, *, data: Path, to: Path, out: Path, json: bool = False) 
 
 
 async def _backup(data: Path, region: str, to: Path, out: Path, as_json: bool) -> int:
+    import asyncpg  # noqa: PLC0415
+
     from aidmesh.backup.cut import BusyError  # noqa: PLC0415
     from aidmesh.backup.programs import ProgramError  # noqa: PLC0415
     from aidmesh.backup.take import Links, take  # noqa: PLC0415
@@ -90,7 +92,7 @@ async def _backup(data: Path, region: str, to: Path, out: Path, as_json: bool) -
         )
     except FileExistsError as error:
         refuse(str(error))
-    except (BusyError, ProgramError) as error:
+    except (BusyError, ProgramError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         warn(f"no backup was written: {error}")
         return EXIT_FAILED
     moment = taken.manifest.taken_at.isoformat(timespec="seconds")

@@ -74,7 +74,7 @@ def run(work: Coroutine[None, None, int], *, unreached: int = EXIT_FAILED) -> No
     from aidmesh.topology.provision import TopologyError  # noqa: PLC0415
 
     expected = (EmbeddedError, MeshError, TopologyError, ApiError, OSError, nats.errors.Error,
-                asyncpg.PostgresError)  # fmt: skip
+                asyncpg.PostgresError, asyncpg.InterfaceError)  # fmt: skip
 
     def on_stray(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         # Seen from asyncpg while a database was being started. A task that failed is never hidden.
