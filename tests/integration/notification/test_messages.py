@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import time
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from aidmesh_chassis.crypto import unseal
 from aidmesh_chassis.keys import NOTIFICATION, Locked
+from aidmesh_chassis.privacy import PersonalText
 from aidmesh_chassis.restoring import doubt
 from aidmesh_contracts.days import KYIV
 from aidmesh_contracts.ids import PersonId
@@ -21,8 +24,8 @@ from aidmesh_notification.domain.hours import Window
 from aidmesh_notification.handlers.sweeping import queue_digests, settle_cut_short
 from aidmesh_notification.sender import Opener
 from aidmesh_notification.store import restoring
-from aidmesh_notification.texts import load_templates
-from integration.notification.world import World, ready, spool_lines
+from aidmesh_notification.texts import Rendered, load_templates
+from integration.notification.world import Recorder, World, ready, spool_lines
 
 
 async def test_a_ready_need_becomes_one_neutral_message_and_one_event(world: World) -> None:
@@ -124,9 +127,7 @@ async def test_an_erased_person_gets_nothing_and_no_late_card_brings_them_back(
 
 async def test_outside_safe_hours_a_message_waits_for_the_next_opening(world: World) -> None:
     person = uuid4()
-    async with world.database.read() as conn:
-        now = await conn.fetchval("SELECT now()")
-    local = now.astimezone(KYIV)
+    local = (await _now(world)).astimezone(KYIV)
     opens_min = ((local.hour + 2) * 60) % 1440
     window = Window(opens_min, (opens_min + 60) % 1440 or 1440)
     await world.take(world.card(person))
@@ -141,6 +142,50 @@ async def test_outside_safe_hours_a_message_waits_for_the_next_opening(world: Wo
     await world.take(world.card(person, 2, hours_from="00:00", hours_to="24:00"))
     await world.sender(default_hours=window).run_once()
     assert len(world.recorder.sent) == 1
+
+
+class Asleep(Recorder):
+    """An outlet on a machine that falls asleep after the first message."""
+
+    concurrency = 1
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self._monkeypatch = monkeypatch
+
+    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
+        await super().send(message_id, address, message)
+        # The clock on the wall went on, the one that `asyncio` reads stood still.
+        wakes_at = time.time() + 6 * 3600
+        self._monkeypatch.setattr("aidmesh_notification.sender.time.time", lambda: wakes_at)
+
+
+async def test_what_a_machine_slept_over_is_decided_on_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        person = uuid4()
+        await world.take(world.card(person))
+        await world.take(ready(person))
+    asleep = Asleep(monkeypatch)
+    await world.sender({Channel.EMAIL: asleep}).run_once()
+    assert len(asleep.sent) == 1
+    rows = await world.messages()
+    assert sorted((row["state"], row["tries"]) for row in rows) == [
+        ("queued", 0), ("queued", 0), ("sent", 1),
+    ]  # fmt: skip
+    # The hours of those who are left are looked at again.
+    local = (await _now(world)).astimezone(KYIV)
+    opens_min = ((local.hour + 2) * 60) % 1440
+    window = Window(opens_min, (opens_min + 60) % 1440 or 1440)
+    await world.sender({Channel.EMAIL: asleep}, default_hours=window).run_once()
+    assert len(asleep.sent) == 1
+
+
+async def _now(world: World) -> datetime:
+    async with world.database.read() as conn:
+        now: datetime = await conn.fetchval("SELECT now()")
+    return now
 
 
 async def test_what_waited_too_long_expires(world: World) -> None:

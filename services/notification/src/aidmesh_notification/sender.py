@@ -5,10 +5,12 @@ can't tell whether it left, so it becomes `unknown` (see `sweeping.settle_cut_sh
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 from uuid import UUID, uuid4
 
 from aidmesh_chassis import waits
@@ -43,7 +45,7 @@ log = get_logger()
 IDLE_S = 0.25
 LOCKED_S = 2.0
 OUTAGE_S = 1.0
-# No message is begun later than this after its batch was marked; together with the longest
+# No message is begun later than this after its batch was decided on; together with the longest
 # call it stays below the lease, so a sender that lives never finds its own messages lost.
 BEGIN_S_MAX = 30.0
 LEASE_SLACK_S = 15.0
@@ -64,6 +66,28 @@ class Outgoing:
     channel: Channel
     address: PersonalText
     rendered: Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Until when messages of a batch may be begun, by two clocks.
+
+    A machine that sleeps stops the one, and somebody may set the other back. Hours that are safe
+    for a person are hours on the wall: what they were decided by may be long past.
+    """
+
+    monotonic_s: float
+    wall_s: float
+
+    @classmethod
+    def after(cls, span_s: float) -> Self:
+        """The end of a span that begins now, in seconds."""
+        return cls(time.monotonic() + span_s, time.time() + span_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether either clock is past it."""
+        return time.monotonic() >= self.monotonic_s or time.time() >= self.wall_s
 
 
 @dataclass(slots=True)
@@ -174,10 +198,11 @@ class Sender:
             messages = await outbound.due(tx.conn, self._batch_max)
             if not messages:
                 return 0
+            begin_until = Until.after(BEGIN_S_MAX)
             outgoing = await self._claim(tx, messages, opened, claim_id)
         self._db.pace.worked()
         if outgoing:
-            outcome = await self._send_all(outgoing)
+            outcome = await self._send_all(outgoing, begin_until)
             await self._persist(lambda tx: self._record(tx, outcome, claim_id))
         return len(messages)
 
@@ -254,12 +279,11 @@ class Sender:
     def _can_send(self, template: str, decision: Send) -> bool:
         return decision.reach.channel in self._outlets and self._templates.get(template) is not None
 
-    async def _send_all(self, outgoing: Sequence[Outgoing]) -> Outcome:
+    async def _send_all(self, outgoing: Sequence[Outgoing], begin_until: Until) -> Outcome:
         outcome = Outcome()
         by_outlet: dict[Outlet, list[Outgoing]] = defaultdict(list)
         for message in outgoing:
             by_outlet[self._outlets[message.channel]].append(message)
-        begin_until = asyncio.get_running_loop().time() + BEGIN_S_MAX
         async with asyncio.TaskGroup() as tasks:
             for outlet, messages in by_outlet.items():
                 shared = iter(messages)
@@ -271,13 +295,12 @@ class Sender:
         self,
         outlet: Outlet,
         messages: Iterator[Outgoing],
-        begin_until: float,
+        begin_until: Until,
         outcome: Outcome,
     ) -> None:
         """One worker: takes messages from the shared iterator until there are none."""
-        loop = asyncio.get_running_loop()
         for message in messages:
-            if message.channel in outcome.away or loop.time() >= begin_until:
+            if message.channel in outcome.away or begin_until.is_over:
                 outcome.not_begun.append(message)
                 continue
             try:
