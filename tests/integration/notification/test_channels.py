@@ -23,7 +23,7 @@ from aidmesh_notification.texts import Rendered
 from integration.notification.mailbox import PATIENT_MS, SHORT_MS, SILENCE, Mailbox, outlet
 
 MESSAGE = Rendered(subject="Нагадування", text="Усе готово, чекаємо на вас.")
-ID = UUID(int=7)
+ID, POST_ID = UUID(int=7), UUID(int=8)
 SOMEBODY = PersonalText("somebody@example.org")
 
 
@@ -31,8 +31,8 @@ async def test_a_mail_says_no_more_than_its_text() -> None:
     mailbox = Mailbox()
     async with mailbox.listen() as port:
         smtp = outlet(port)
-        await smtp.send(ID, SOMEBODY, MESSAGE)
-        await smtp.send(ID, SOMEBODY, MESSAGE)
+        await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
+        await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
         await smtp.close()
     assert mailbox.conversations == 1
     assert len(mailbox.mails) == 2
@@ -40,13 +40,14 @@ async def test_a_mail_says_no_more_than_its_text() -> None:
     assert isinstance(mail, EmailMessage)
     assert mail["From"] == "reminder@post.example"
     assert mail["Subject"] == "Нагадування"
-    assert mail["Message-ID"] == f"<{ID}@post.example>"  # what a report about it names
+    assert mail["Message-ID"] == f"<{POST_ID}@post.example>"  # what a report about it names
     assert "Усе готово" in mail.get_content()
     assert set(mail.keys()) <= {
         "From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type",
         "Content-Transfer-Encoding",
     }  # fmt: skip
     assert "aidmesh" not in mailbox.mails[0].decode().lower()
+    assert str(ID) not in mailbox.mails[0].decode()  # it follows from the need
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ async def test_a_refusal_means_not_sent(
     async with mailbox.listen() as port:
         smtp = outlet(port)
         with pytest.raises(NotSent) as refusal:
-            await smtp.send(ID, SOMEBODY, MESSAGE)
+            await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
         assert type(refusal.value) is trouble
         assert refusal.value.lasting is lasting
         assert "somebody" not in repr(refusal.value)
@@ -91,11 +92,11 @@ async def test_what_became_of_a_text_without_a_clear_answer_is_open(reply: str |
     async with mailbox.listen() as port:
         smtp = outlet(port, send_ms_max=SHORT_MS if reply == SILENCE else PATIENT_MS)
         with pytest.raises(Exception) as trouble:  # noqa: PT011 - any class but one
-            await smtp.send(ID, SOMEBODY, MESSAGE)
+            await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
         assert not isinstance(trouble.value, NotSent)
         mailbox.answers.clear()
         # A conversation of which nobody knows how it stands is not gone on with.
-        await outlet(port).send(ID, SOMEBODY, MESSAGE)
+        await outlet(port).send(ID, POST_ID, SOMEBODY, MESSAGE)
         await smtp.close()
     assert len(mailbox.mails) == 2
 
@@ -114,7 +115,7 @@ async def test_a_server_that_falls_silent_before_the_text_has_none(step: str) ->
             user="somebody" if step == "AUTH" else None,
         )
         with pytest.raises(NotSent) as refusal:
-            await smtp.send(ID, SOMEBODY, MESSAGE)
+            await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
         assert not refusal.value.lasting
         await smtp.close()
     assert mailbox.mails == []
@@ -124,7 +125,7 @@ async def test_a_server_that_greets_nobody_has_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:  # it never accepts
         smtp = outlet(listening.getsockname()[1], offer_ms_max=SHORT_MS)
         with pytest.raises(Unreachable):
-            await smtp.send(ID, SOMEBODY, MESSAGE)
+            await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
 
 
 async def test_a_server_that_lets_nobody_connect_has_nothing() -> None:
@@ -136,7 +137,7 @@ async def test_a_server_that_lets_nobody_connect_has_nothing() -> None:
             waiting.setblocking(False)
             waiting.connect_ex(("127.0.0.1", port))
         with pytest.raises(Unreachable):
-            await outlet(port, offer_ms_max=SHORT_MS).send(ID, SOMEBODY, MESSAGE)
+            await outlet(port, offer_ms_max=SHORT_MS).send(ID, POST_ID, SOMEBODY, MESSAGE)
         for waiting in queued:
             waiting.close()
 
@@ -147,7 +148,7 @@ async def test_a_login_that_is_refused_is_no_word_about_the_message() -> None:
     mailbox.answers["AUTH"] = "535 who are you"
     async with mailbox.listen() as port:
         with pytest.raises(Unreachable) as trouble:
-            await outlet(port, user="somebody").send(ID, SOMEBODY, MESSAGE)
+            await outlet(port, user="somebody").send(ID, POST_ID, SOMEBODY, MESSAGE)
     assert trouble.value.cause == "SMTPAuthenticationError 535"
 
 
@@ -155,13 +156,13 @@ async def test_a_conversation_that_was_kept_and_lost_is_no_outage() -> None:
     mailbox = Mailbox()
     async with mailbox.listen() as port:
         smtp = outlet(port)
-        await smtp.send(ID, SOMEBODY, MESSAGE)
+        await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
         mailbox.answers["MAIL"] = None
         with pytest.raises(Interrupted) as trouble:
-            await smtp.send(ID, SOMEBODY, MESSAGE)
+            await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
         assert not isinstance(trouble.value, Unreachable)
         mailbox.answers.clear()
-        await smtp.send(ID, SOMEBODY, MESSAGE)
+        await smtp.send(ID, POST_ID, SOMEBODY, MESSAGE)
         await smtp.close()
     assert len(mailbox.mails) == 2
 
@@ -171,7 +172,7 @@ async def test_no_line_of_a_text_ends_it() -> None:
     lines = "one\n.\n..two\nQUIT"
     async with mailbox.listen() as port:
         smtp = outlet(port)
-        await smtp.send(ID, SOMEBODY, Rendered(subject="x", text=lines))
+        await smtp.send(ID, POST_ID, SOMEBODY, Rendered(subject="x", text=lines))
         await smtp.close()
     [raw] = mailbox.mails
     mail = message_from_bytes(raw, policy=policy.default)
@@ -183,20 +184,22 @@ async def test_without_a_server_nothing_left() -> None:
     async with Mailbox().listen() as port:
         pass
     with pytest.raises(Unreachable):
-        await outlet(port).send(ID, SOMEBODY, MESSAGE)
+        await outlet(port).send(ID, POST_ID, SOMEBODY, MESSAGE)
 
 
 async def test_an_address_with_a_line_break_is_refused_for_good() -> None:
     async with Mailbox().listen() as port:
         with pytest.raises(NotSent) as refusal:
-            await outlet(port).send(ID, PersonalText("a@b.example\r\nBcc: c@d.example"), MESSAGE)
+            await outlet(port).send(
+                ID, POST_ID, PersonalText("a@b.example\r\nBcc: c@d.example"), MESSAGE
+            )
     assert refusal.value.lasting
 
 
 async def test_a_spool_that_cannot_be_written_means_not_sent(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(Unreachable):
-        await FileOutlet(tmp_path / "taken").send(ID, SOMEBODY, MESSAGE)
+        await FileOutlet(tmp_path / "taken").send(ID, POST_ID, SOMEBODY, MESSAGE)
 
 
 def test_the_spool_stands_in_for_the_channels_that_settings_name(tmp_path: Path) -> None:

@@ -153,8 +153,10 @@ class Asleep(Recorder):
         super().__init__()
         self._monkeypatch = monkeypatch
 
-    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
-        await super().send(message_id, address, message)
+    async def send(
+        self, message_id: UUID, post_id: UUID, address: PersonalText, message: Rendered
+    ) -> None:
+        await super().send(message_id, post_id, address, message)
         # The clock on the wall went on, the one that `asyncio` reads stood still.
         wakes_at = time.time() + 6 * 3600
         self._monkeypatch.setattr("aidmesh_notification.sender.time.time", lambda: wakes_at)

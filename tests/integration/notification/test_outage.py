@@ -186,7 +186,9 @@ async def test_an_outage_of_another_day_is_over(world: World) -> None:
 
 def test_a_channel_that_was_lost_in_mid_batch_is_away() -> None:
     sent, lost = (
-        Outgoing(uuid4(), 1, NOW, channel, PersonalText("x"), Rendered(subject="", text=""))
+        Outgoing(
+            uuid4(), uuid4(), 1, NOW, channel, PersonalText("x"), Rendered(subject="", text="")
+        )
         for channel in (Channel.SMS, Channel.EMAIL)
     )
     outcome = Outcome(sent=[sent, lost], away={Channel.EMAIL: "Refused"})

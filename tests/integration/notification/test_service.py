@@ -165,8 +165,11 @@ async def test_a_gateway_reports_on_sensitive_messages_that_it_does_not_see(
     failed = {"outcome": "failed", "reason": "mailbox_full"}
     async with client_of(service, keys_dir, Role.ONCALL) as client:
         assert (await client.get("/v1/messages")).json()["messages"] == []
-        told = await client.post(f"/v1/messages/{message['message_id']}:report", json=failed)
-    assert told.json() == {"message_id": str(message["message_id"]), "state": "failed"}
+        # Its own id follows from the need: whoever knows that learns nothing by it.
+        own = await client.post(f"/v1/messages/{message['message_id']}:report", json=failed)
+        assert own.status_code == 404
+        told = await client.post(f"/v1/messages/{message['post_id']}:report", json=failed)
+    assert told.json() == {"message_id": str(message["post_id"]), "state": "failed"}
     async with client_of(service, keys_dir, Role.LEAD) as client:
         queue = (await client.get("/v1/messages/to-tell")).json()["messages"]
     assert [each["message_id"] for each in queue] == [str(message["message_id"])]
@@ -181,7 +184,7 @@ async def test_a_gateway_reports_what_became_of_a_message(
     await world.take(ready(person), ready(None))
     await sender.run_once()
     [line] = spool_lines(tmp_path / "spool.jsonl")
-    path = f"/v1/messages/{line['message_id']}:report"
+    path = f"/v1/messages/{line['post_id']}:report"
     failed = {"outcome": "failed", "reason": "mailbox_full"}
     key = {"Idempotency-Key": "report-0123456789"}
     async with client_of(service, keys_dir, Role.FINANCE) as client:

@@ -180,7 +180,7 @@ async def report(world: World, outcome: Report, code: str | None = None) -> str 
     """A gateway reports on the only message."""
     [row] = await world.messages()
     async with world.database.transaction() as tx:
-        return await telling.report(tx, row["message_id"], outcome, code)
+        return await telling.report(tx, row["message_id"], outcome, code, sensitive_too=True)
 
 
 async def sent_to_somebody(world: World) -> NeedReadyV1:
@@ -382,7 +382,9 @@ async def test_a_message_on_its_way_forgets_the_hour_when_it_comes_back(world: W
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow(Recorder):
-        async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
+        async def send(
+            self, message_id: UUID, post_id: UUID, address: PersonalText, message: Rendered
+        ) -> None:
             asked.set()
             await go_on.wait()
             raise Unreachable("timeout")
@@ -397,7 +399,7 @@ async def test_a_message_on_its_way_forgets_the_hour_when_it_comes_back(world: W
     go_on.set()
     await sending
     [row] = await world.messages()
-    assert row["state"] == "queued"
+    assert (row["state"], row["post_id"]) == ("queued", None)
     assert await holds(world, until_at) == set()
     await sender.run_once()
     assert [row["reason"] for row in await world.messages()] == ["erased"]

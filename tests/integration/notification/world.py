@@ -35,11 +35,15 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[UUID] = []
+        self.posted: list[UUID] = []
         self.sent: list[tuple[str, Rendered]] = []
         self.fails: Exception | None = None
 
-    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
+    async def send(
+        self, message_id: UUID, post_id: UUID, address: PersonalText, message: Rendered
+    ) -> None:
         self.asked.append(message_id)
+        self.posted.append(post_id)
         if self.fails is not None:
             raise self.fails
         self.sent.append((address.reveal(), message))

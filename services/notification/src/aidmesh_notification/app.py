@@ -72,6 +72,7 @@ def build(settings: Settings | None = None) -> Service:
                 sweeping.queue_digests(digest_from, settings.message_hours_max),
                 limit=sweeping.SWEEP_ROWS_MAX,
             ),
+            Sweep("posts", 3600.0, sweeping.forget_posts, limit=sweeping.SWEEP_ROWS_MAX),
             Sweep("erased_letters", 600.0, people.erase_letters),
         ),
         tasks={"sender": sender.run},

@@ -56,8 +56,12 @@ class Outlet(Protocol):
     def concurrency(self) -> int:
         """How many messages it takes at once."""
 
-    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
-        """Send one message, marked with its id as far as the channel lets a gateway report on it.
+    async def send(
+        self, message_id: UUID, post_id: UUID, address: PersonalText, message: Rendered
+    ) -> None:
+        """Send one message, marked with the id of its way, by which a gateway reports on it.
+
+        Its own id follows from the need that it speaks of, so it never leaves this machine.
 
         It ends within a time of its own: only the channel knows, when that is over, whether the
         message was given away by then.
@@ -73,7 +77,8 @@ class Outlet(Protocol):
 class FileOutlet:
     """Appends each message as a JSON line to a file: the telephone of demonstrations and tests.
 
-    The file holds addresses and texts, so only its owner may read it.
+    The file holds addresses and texts, so only its owner may read it. Each message has its own id
+    in it, too: by that it is seen that nothing leaves twice.
     """
 
     concurrency = 1
@@ -82,7 +87,9 @@ class FileOutlet:
         self._path = path
         self._file: int | None = None
 
-    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
+    async def send(
+        self, message_id: UUID, post_id: UUID, address: PersonalText, message: Rendered
+    ) -> None:
         """Append the message.
 
         Raises:
@@ -91,6 +98,7 @@ class FileOutlet:
         line = json.dumps(
             {
                 "message_id": str(message_id),
+                "post_id": str(post_id),
                 "sent_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "address": address.reveal(),
                 "subject": message.subject,
@@ -150,7 +158,9 @@ class SmtpOutlet:
         self._send_s_max = send_ms_max / 1000
         self._idle: LifoQueue[aiosmtplib.SMTP] = LifoQueue()
 
-    async def send(self, message_id: UUID, address: PersonalText, message: Rendered) -> None:
+    async def send(
+        self, message_id: UUID, post_id: UUID, address: PersonalText, message: Rendered
+    ) -> None:
         """Send a mail of plain text.
 
         Raises:
@@ -159,7 +169,7 @@ class SmtpOutlet:
             NotSent: it refused this mail.
         """
         recipient = address.reveal()
-        data = _as_data(self._mail(message_id, recipient, message))
+        data = _as_data(self._mail(post_id, recipient, message))
         kept = self._kept()
         client = kept or self._client()
         offer_until = asyncio.get_running_loop().time() + self._offer_s_max
@@ -188,7 +198,7 @@ class SmtpOutlet:
                 return
             client.close()
 
-    def _mail(self, message_id: UUID, recipient: str, message: Rendered) -> bytes:
+    def _mail(self, post_id: UUID, recipient: str, message: Rendered) -> bytes:
         mail = EmailMessage()
         try:
             mail["From"] = self._sender
@@ -198,7 +208,7 @@ class SmtpOutlet:
             raise NotSent(lasting=True) from None
         mail["Date"] = format_datetime(datetime.now(UTC))
         # A report about it names this, and says nothing to anybody else.
-        mail["Message-ID"] = f"<{message_id}@{self._sender.rpartition('@')[2]}>"
+        mail["Message-ID"] = f"<{post_id}@{self._sender.rpartition('@')[2]}>"
         mail.set_content(message.text)
         return mail.as_bytes()
 

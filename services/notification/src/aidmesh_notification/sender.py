@@ -61,6 +61,7 @@ class Outgoing:
     """A message marked `sending`: only here do address and text come together."""
 
     message_id: UUID
+    post_id: UUID
     tries: int
     queued_at: datetime
     channel: Channel
@@ -216,7 +217,7 @@ class Sender:
             else 0
         )
         passage = Passage(await outages.current(tx.conn), tx.now)
-        outgoing: list[Outgoing] = []
+        leaving: list[tuple[outbound.Due, Send]] = []
         waits: list[tuple[UUID, datetime]] = []
         ended: list[tuple[UUID, str, str]] = []
         for message in messages:
@@ -242,25 +243,29 @@ class Sender:
             if opens is not None and opens > tx.now:
                 waits.append((queued.message_id, opens))
             elif isinstance(decision, Send) and opens is not None:
-                outgoing.append(self._outgoing(message, decision, count))
+                leaving.append((message, decision))
         if waits:
             await outbound.postpone(tx.conn, waits, None)
         if ended:
             emit_suppressed(tx, await outbound.end(tx.conn, ended, None))
         if erased := [each.queued.message_id for each in messages if each.erased]:
             await outbound.forget_late(tx.conn, erased)
-        if outgoing:
-            await outbound.mark_sending(
-                tx.conn,
-                [(message.message_id, message.channel) for message in outgoing],
-                claim_id,
-                BEGIN_S_MAX + self._call_s_max + LEASE_SLACK_S,
-            )
-        return outgoing
+        if not leaving:
+            return []
+        post_ids = await outbound.mark_sending(
+            tx.conn,
+            [(message.queued.message_id, send.reach.channel) for message, send in leaving],
+            claim_id,
+            BEGIN_S_MAX + self._call_s_max + LEASE_SLACK_S,
+        )
+        return [self._outgoing(message, send, count, post_ids) for message, send in leaving]
 
-    def _outgoing(self, message: outbound.Due, decision: Send, count: int) -> Outgoing:
+    def _outgoing(
+        self, message: outbound.Due, decision: Send, count: int, post_ids: Mapping[UUID, UUID]
+    ) -> Outgoing:
         return Outgoing(
             message.queued.message_id,
+            post_ids[message.queued.message_id],
             message.tries + 1,
             message.queued_at,
             decision.reach.channel,
@@ -304,7 +309,9 @@ class Sender:
                 outcome.not_begun.append(message)
                 continue
             try:
-                await outlet.send(message.message_id, message.address, message.rendered)
+                await outlet.send(
+                    message.message_id, message.post_id, message.address, message.rendered
+                )
             except Unreachable as trouble:
                 outcome.away[message.channel] = trouble.cause
                 outcome.not_begun.append(message)

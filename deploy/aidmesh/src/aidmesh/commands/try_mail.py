@@ -48,7 +48,7 @@ async def _try(outlet: "Outlet", address: str, as_json: bool) -> int:
     mail = Rendered(subject="Test", text="This is a test. Nothing is to be done.")
     taken = False
     try:
-        await outlet.send(uuid4(), PersonalText(address), mail)
+        await outlet.send(uuid4(), uuid4(), PersonalText(address), mail)
         taken, told = True, "The mail server took it; look into the mailbox."
     except Unreachable as error:
         told = f"It cannot be reached, or takes nothing from this sender: {error.cause}."

@@ -111,14 +111,22 @@ def router(database: Database) -> Routes:
     async def report_on(message_id: UUID, body: ReportIn, caller: Reader, once: Once) -> Response:
         """A gateway, or staff for it, says whether a message arrived. Twice the same is once.
 
-        Mails carry the id in their Message-ID, lines of a spool as `message_id`. Whoever has the
-        id may report, on messages about sensitive needs too: a gateway has to, and sees nothing.
+        Mails carry an id of their own in their Message-ID, lines of a spool as `post_id`. Whoever
+        has that may report, on messages about sensitive needs too: a gateway has to, and sees
+        nothing. It is forgotten two weeks after the message left, and with its person. Those who
+        see a message may name it by its `message_id` as well.
         """
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
             try:
-                state = await report(tx, message_id, body.outcome, body.reason)
+                state = await report(
+                    tx,
+                    message_id,
+                    body.outcome,
+                    body.reason,
+                    sensitive_too=caller.sees_sensitive,
+                )
             except NotReportable:
                 raise Problem(NOT_REPORTABLE) from None
             if state is None:

@@ -10,7 +10,7 @@ from aidmesh_chassis.consuming import Received
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.intake import ContactSealedV1, PersonErasedV1
-from aidmesh_notification.store import contacts, outbound
+from aidmesh_notification.store import contacts, outbound, reports
 
 
 async def keep_contacts(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> None:
@@ -41,13 +41,15 @@ async def erase(tx: Tx, batch: Sequence[Received[PersonErasedV1]]) -> None:
     """Delete the contacts of erased persons, and leave a tombstone.
 
     Until when they could come goes too, with all that was reckoned from it: it may tell the hour at
-    which something happened to them.
+    which something happened to them. So does what their messages were called on their way, which
+    mailboxes and the logs of providers hold for ever.
     """
     persons = sorted({received.event.person_id for received in batch})
     await contacts.erase_contacts(tx.conn, persons)
     await inbox.blank_letters(tx.conn, persons)
     await outbound.look_again(tx.conn, persons)
     await outbound.forget_limits(tx.conn, persons)
+    await reports.forget_posts_of(tx.conn, persons)
 
 
 async def erase_letters(tx: Tx) -> int:

@@ -7,11 +7,13 @@ from aidmesh_chassis.db import Tx
 from aidmesh_contracts.days import KYIV
 from aidmesh_contracts.ids import derive_id
 from aidmesh_notification.handlers.telling import emit_suppressed
-from aidmesh_notification.store import contacts, lists, outbound
+from aidmesh_notification.store import contacts, lists, outbound, reports
 from aidmesh_notification.texts import Templates
 
 STAFF_TO_TELL = "staff_to_tell"
 SWEEP_ROWS_MAX = 500
+POST_DAYS_MAX = 14
+"""How long a gateway may report on a message: mail servers give up within a week."""
 
 
 def settle_cut_short(templates: Templates) -> Callable[[Tx], Awaitable[int]]:
@@ -47,3 +49,8 @@ def queue_digests(from_min: int, message_hours_max: int) -> Callable[[Tx], Await
         return len(staff)
 
     return sweep
+
+
+async def forget_posts(tx: Tx) -> int:
+    """Forget what messages were called on their way, once nobody reports on them. A sweep."""
+    return await reports.forget_posts(tx.conn, POST_DAYS_MAX, SWEEP_ROWS_MAX)

@@ -54,19 +54,26 @@ def emit_suppressed(tx: Tx, messages: Iterable[outbound.Told]) -> None:
                 )
 
 
-async def report(tx: Tx, message_id: UUID, told: Report, code: str | None) -> State | None:
+async def report(
+    tx: Tx, named: UUID, told: Report, code: str | None, *, sensitive_too: bool
+) -> State | None:
     """Note what a gateway says became of a message; returns its state, None if there is none.
 
     What did not arrive is told in person, unless the person knows or was served meanwhile.
 
     Args:
+        named: what it is called on its way, or its own id.
+        sensitive_too: whether those about sensitive needs are found by their own id.
         code: why it did not arrive.
 
     Raises:
         NotReportable: the message's state does not allow this report.
     """
-    state = await reports.lock_state(tx.conn, message_id)
-    if state is None or not report_changes(state, told):
+    found = await reports.lock(tx.conn, named, sensitive_too=sensitive_too)
+    if found is None:
+        return None
+    message_id, state = found
+    if not report_changes(state, told):
         return state
     if told == "delivered":
         await reports.mark_delivered(tx.conn, message_id)

@@ -219,26 +219,32 @@ async def mark_sending(
     messages: Sequence[tuple[UUID, str]],
     claim_id: UUID,
     lease_s: float,
-) -> None:
+) -> dict[UUID, UUID]:
     """Record, before any channel is called, that these messages are about to leave.
+
+    Each is called the same on its way however often it is tried: by an id that nothing leads to.
 
     Args:
         messages: id and channel; locked by the caller.
         lease_s: seconds after which whoever finds them may take them for cut short.
+
+    Returns:
+        what each is called on its way.
     """
-    await conn.execute(
+    rows = await conn.fetch(
         """
         UPDATE message m SET state = 'sending', channel = n.channel, claim_id = $3,
                claimed_until = now() + make_interval(secs => $4), tries = tries + 1,
-               changed_at = now()
+               changed_at = now(), post_id = coalesce(m.post_id, gen_random_uuid())
         FROM unnest($1::uuid[], $2::text[]) AS n (message_id, channel)
-        WHERE m.message_id = n.message_id
+        WHERE m.message_id = n.message_id RETURNING m.message_id, m.post_id
         """,
         [message_id for message_id, _ in messages],
         [channel for _, channel in messages],
         claim_id,
         lease_s,
     )
+    return {row["message_id"]: row["post_id"] for row in rows}
 
 
 async def postpone(

@@ -1,5 +1,6 @@
 """What gateways and staff report about messages that left."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -8,12 +9,25 @@ from aidmesh_notification.domain.sending import State
 from aidmesh_notification.store.outbound import Told, told_of
 
 
-async def lock_state(conn: asyncpg.Connection, message_id: UUID) -> State | None:
-    """Lock a message and return its state; None if there is none."""
-    state: State | None = await conn.fetchval(
-        "SELECT state FROM message WHERE message_id = $1 FOR UPDATE", message_id
+async def lock(
+    conn: asyncpg.Connection, named: UUID, *, sensitive_too: bool
+) -> tuple[UUID, State] | None:
+    """Lock a message and return its id and state; None if there is none.
+
+    Args:
+        named: what it is called on its way, or its own id.
+        sensitive_too: whether those about sensitive needs are found by their own id.
+    """
+    row = await conn.fetchrow(
+        """
+        SELECT message_id, state FROM message
+        WHERE post_id = $1 OR (message_id = $1 AND ($2 OR NOT sensitive))
+        ORDER BY post_id IS NOT DISTINCT FROM $1 DESC LIMIT 1 FOR UPDATE
+        """,
+        named,
+        sensitive_too,
     )
-    return state
+    return None if row is None else (row["message_id"], row["state"])
 
 
 async def mark_delivered(conn: asyncpg.Connection, message_id: UUID) -> None:
@@ -45,3 +59,38 @@ async def mark_undelivered(
         code,
     )
     return told_of(rows)
+
+
+async def forget_posts_of(conn: asyncpg.Connection, persons: Sequence[UUID]) -> None:
+    """Forget what messages to these erased persons were called: no mail leads to them any more.
+
+    What is about to leave must be locked before, or have left: its name is made up only then.
+    """
+    await conn.execute(
+        """
+        WITH mine AS (
+            SELECT message_id FROM message
+            WHERE person_id = ANY($1::uuid[]) AND post_id IS NOT NULL
+            ORDER BY message_id FOR UPDATE)
+        UPDATE message m SET post_id = NULL FROM mine WHERE m.message_id = mine.message_id
+        """,
+        list(persons),
+    )
+
+
+async def forget_posts(conn: asyncpg.Connection, days: int, limit: int) -> int:
+    """Do the same for messages with which nothing was for so many days; returns how many."""
+    rows = await conn.fetch(
+        """
+        WITH old AS (
+            SELECT message_id FROM message
+            WHERE post_id IS NOT NULL AND changed_at < now() - make_interval(days => $1)
+              AND state <> 'sending'
+            ORDER BY changed_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        UPDATE message m SET post_id = NULL FROM old WHERE m.message_id = old.message_id
+        RETURNING 1
+        """,
+        days,
+        limit,
+    )
+    return len(rows)
