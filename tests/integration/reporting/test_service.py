@@ -16,6 +16,7 @@ from aidmesh_chassis.outbox import Origin, row_of
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.payments_regions import RegionChangedV1
+from aidmesh_reporting.handlers.publishing import publish
 from aidmesh_reporting.rebuild import keep_from_streams, rebuild
 from integration.reporting.model import START, received
 from integration.reporting.region import GRANT, GRANT_CHANGED, MARCH, Built, fill, key, service
@@ -109,6 +110,36 @@ async def test_what_is_sensitive_stands_apart_for_those_who_may_not_see_it(built
         assert {line["kind"]: line["services"] for line in whole["lines"]} == {
             "food_parcel": 6, "kind_1": 7, "kind_2": 5, "legal_advice": 1,
         }  # fmt: skip
+
+
+async def test_when_something_sensitive_was_given_is_not_told_by_what_changes(
+    built: Built,
+) -> None:
+    await fill(built)
+
+    async def seen(role: Role) -> list[Any]:
+        async with built.db.transaction() as tx:
+            await publish(tx)
+        async with built.client(role) as client:
+            months = (await client.get("/v1/months")).json()["months"]
+            return [
+                *months,
+                (await client.get("/v1/results", params=MARCH)).json()["last_event_at"],
+            ]
+
+    before = {role: await seen(role) for role in (Role.FINANCE, Role.LEAD)}
+    april = date(2024, 4, 2)
+    await built.take(
+        received(service(30, [80], kind="pep"), 300),
+        received(service(31, [81], kind="pep", day=april), 301),
+    )
+    assert await seen(Role.FINANCE) == before[Role.FINANCE]
+    march, _april, last_at = await seen(Role.LEAD)
+    assert march["version"] == before[Role.LEAD][0]["version"] + 1
+    assert last_at > before[Role.LEAD][-1]
+    assert before[Role.FINANCE] == [
+        {"month": "2024-03", "settled_at": None, "version": None, "published_at": None}, None,
+    ]  # fmt: skip
 
 
 async def test_a_figure_can_be_traced_to_services_and_events(built: Built) -> None:

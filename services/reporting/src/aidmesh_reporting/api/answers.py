@@ -97,7 +97,8 @@ class ResultsOut(BaseModel):
 
     Attributes:
         as_of: when they were added up, by this region's clock.
-        last_event_at: when the newest event that they rest on happened.
+        last_event_at: when the newest event that they rest on happened, for those who may see what
+            is sensitive: where no line changed since, it is about that.
         provisional: some month of the period is not settled yet in this region.
         apart: help of sensitive kinds, which is in neither lines nor total; None for those who
             may see it there.
@@ -161,7 +162,8 @@ class MonthOut(BaseModel):
     """A month with services.
 
     Attributes:
-        version: how often the others were told it; from 2 on it was restated.
+        version: how often the others were told it; from 2 on it was restated. For those who may
+            see what is sensitive, as is `published_at`: where no line changed, it is about that.
     """
 
     month: str

@@ -36,11 +36,16 @@ def router(database: Database) -> Routes:
     """Return the routes."""
     routes = Routes(prefix="/v1")
 
-    @routes.get("/months", dependencies=[MAY_SEE])
-    async def months(page: PageQuery) -> MonthPage:
+    @routes.get("/months")
+    async def months(caller: Seer, page: PageQuery) -> MonthPage:
         """Months with services: settled or not, and which version was published."""
         async with database.read() as conn:
-            rows = await results.list_months(conn, page.after(_MONTH), page.limit + 1)
+            rows = await results.list_months(
+                conn,
+                sensitive_too=caller.sees_sensitive,
+                after=page.after(_MONTH),
+                limit=page.limit + 1,
+            )
         kept, following = page.cut(rows, lambda row: row["month"])
         return MonthPage(months=[MonthOut(**dict(row)) for row in kept], next=following)
 

@@ -173,7 +173,8 @@ def router(
             raise Problem(TOO_MANY_LINES)
         return Reading(
             as_of=as_of,
-            last_event_at=last_event_at,
+            # Where no line changed, it would be the minute of something sensitive.
+            last_event_at=last_event_at if sensitive_too else None,
             provisional=set(months) != settled,
             whole_provisional=set(months) != settled or not all_settled(published, others(), whole),
             own=own,

@@ -342,17 +342,24 @@ async def settle(conn: asyncpg.Connection, month: str, by: UUID) -> None:
 
 
 async def list_months(
-    conn: asyncpg.Connection, after: str | None, limit: int
+    conn: asyncpg.Connection, *, sensitive_too: bool, after: str | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Return months with services: whether each is settled, and what was published of it."""
+    """Return months with services: whether each is settled, and what was published of it.
+
+    Args:
+        sensitive_too: whether sensitive services make a month, and it is told what was published:
+            whoever asks again and again would see the minute in which one was given.
+    """
     return await conn.fetch(
         """
         SELECT m.month, s.settled_at, p.version, p.as_of AS published_at
-        FROM (SELECT DISTINCT month FROM service) m
-        LEFT JOIN settled_month s USING (month) LEFT JOIN published_month p USING (month)
-        WHERE $1::text IS NULL OR m.month > $1
-        ORDER BY m.month LIMIT $2
+        FROM (SELECT DISTINCT month FROM service WHERE $1 OR NOT sensitive) m
+        LEFT JOIN settled_month s USING (month)
+        LEFT JOIN published_month p ON $1 AND p.month = m.month
+        WHERE $2::text IS NULL OR m.month > $2
+        ORDER BY m.month LIMIT $3
         """,
+        sensitive_too,
         after,
         limit,
     )
