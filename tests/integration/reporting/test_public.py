@@ -2,9 +2,13 @@
 
 from datetime import UTC, date, datetime
 
+import pytest
+
 from aidmesh_chassis.auth import Role
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.reporting import ResultLine
 from aidmesh_reporting.domain.months import first_day, last_day, month_of
+from aidmesh_reporting.store import results
 from integration.reporting.model import received
 from integration.reporting.region import GRANT, MARCH, Built, fill, key, lviv, paid, service
 
@@ -140,7 +144,7 @@ async def test_the_whole_is_settled_when_every_region_linked_with_said_so(built:
 
 
 async def test_a_month_that_runs_is_not_watched_as_it_grows(built: Built) -> None:
-    today = datetime.now(UTC).date()
+    today = day_of(datetime.now(UTC))
     await built.take(
         *(received(service(each, [each], kind="pep", day=today), each) for each in range(9))
     )
@@ -152,3 +156,28 @@ async def test_a_month_that_runs_is_not_watched_as_it_grows(built: Built) -> Non
         assert (await client.get("/v1/results", params=month)).json()["apart"] == nothing
         public = (await client.get("/v1/results/public", params=month)).json()
         assert (public["apart"], public["total"]["services"]) == (nothing, 0)
+
+
+@pytest.mark.parametrize(("minute", "is_over"), [("20:59", False), ("21:01", True)])
+async def test_a_month_is_over_at_midnight_in_kyiv(
+    built: Built, monkeypatch: pytest.MonkeyPatch, minute: str, is_over: bool
+) -> None:
+    now = datetime.fromisoformat(f"2024-03-31T{minute}Z")  # summer time began that morning
+
+    async def at(*_: object) -> datetime:
+        return now
+
+    async def fresh_at(*_: object) -> tuple[datetime, None]:
+        return now, None
+
+    await built.take(*(received(service(each, [each], kind="pep"), each) for each in range(9)))
+    monkeypatch.setattr(results, "freshness", fresh_at)
+    told = {"people": 9 * is_over, "services": 9 * is_over, "contacts": 0}
+    async with built.client(Role.FINANCE) as client:
+        assert (await client.get("/v1/results", params=MARCH)).json()["apart"] == told
+        public = (await client.get("/v1/results/public", params=MARCH)).json()
+        assert public["apart"] == told
+    async with built.client(Role.LEAD) as client:
+        monkeypatch.setattr(built.db, "_now", at)
+        settled = await client.post("/v1/months/2024-03:settle", headers=key())
+        assert settled.status_code == (200 if is_over else 409)

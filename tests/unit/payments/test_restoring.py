@@ -1,12 +1,17 @@
 """What a restored region commits as used in ways that nobody can prove."""
 
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
+from aidmesh_contracts.payments import AllotmentSentV1, GrantTerms
+from aidmesh_contracts.restriction import UNRESTRICTED
 from aidmesh_payments.domain.payout import may_be_second
 from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor
+from aidmesh_payments.handlers.restoring import order_again
 
 amounts = st.integers(0, 10_000)
 
@@ -70,3 +75,30 @@ def test_what_the_statement_says_is_always_recorded() -> None:
     verbs = ("approve", "export", "accept", "settle", "reject", "return", "cancel")
     assert [verb for verb in verbs if may_be_second(verb, is_cash=False)] == ["approve", "export"]
     assert may_be_second("settle", is_cash=True)
+
+
+def test_a_rate_is_of_the_day_in_kyiv_on_which_it_was_given() -> None:
+    grant_id = GrantId(UUID(int=1))
+    sent = AllotmentSentV1(
+        allotment_id=AllotmentId(UUID(int=2)),
+        transfer_id=TransferId(UUID(int=3)),
+        terms=GrantTerms(
+            grant_id=grant_id,
+            code="qn-2024",
+            donor="Queere Nothilfe Ukraine",
+            currency="EUR",
+            restriction=UNRESTRICTED,
+            paying_office="kyiv",
+            terms_version=1,
+        ),
+        budget_line="aid",
+        from_region="kyiv",
+        to_region="lviv",
+        amount_minor=4250,
+        currency="UAH",
+        granted_minor=100,
+        rate="42.5",
+    )
+    before, after = (datetime(2024, 3, 4, 21 + hour, 30, tzinfo=UTC) for hour in (0, 1))
+    days = [order_again(sent, at).rate for at in (before, after)]
+    assert [rate.on for rate in days if rate is not None] == [date(2024, 3, 4), date(2024, 3, 5)]

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import datetime
 from typing import Final, cast
 
 from aidmesh_chassis.db import Tx
@@ -61,7 +61,7 @@ async def redo(office: Office, tx: Tx, item: Received[Event]) -> bool:
         return await _credit(office, tx, item, event)
     if isinstance(event, AllotmentSentV1):
         if not await store.is_known(tx.conn, event.transfer_id):
-            order = _order(event, item.occurred_at.date())
+            order = order_again(event, item.occurred_at)
             await allotting.allot(office, tx, order, None, is_fact=True)
         return True
     if isinstance(event, RecallRequestedV1):
@@ -72,7 +72,8 @@ async def redo(office: Office, tx: Tx, item: Received[Event]) -> bool:
     return False
 
 
-def _order(event: AllotmentSentV1, on: date) -> allotting.Order:
+def order_again(event: AllotmentSentV1, at: datetime) -> allotting.Order:
+    """The order behind what was sent to others; its rate is of the day in Kyiv of that instant."""
     return allotting.Order(
         allotment_id=event.allotment_id,
         transfer_id=event.transfer_id,
@@ -81,7 +82,7 @@ def _order(event: AllotmentSentV1, on: date) -> allotting.Order:
         to_region=event.to_region,
         amount_minor=event.amount_minor,
         currency=event.currency,
-        rate=Rate(event.rate, on, "restore"),
+        rate=Rate(event.rate, day_of(at), "restore"),
         valid_until=event.valid_until,
         granted_minor=event.granted_minor,
         rebalancing_id=event.rebalancing_id,

@@ -11,6 +11,7 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import Problem
+from aidmesh_contracts.days import day_of
 from aidmesh_reporting.api.answers import (
     ClosedOut,
     ClosedPage,
@@ -22,7 +23,7 @@ from aidmesh_reporting.api.answers import (
     WaitingPage,
 )
 from aidmesh_reporting.api.results import MAY_SEE, Seer
-from aidmesh_reporting.domain.months import last_day
+from aidmesh_reporting.domain.months import months_over
 from aidmesh_reporting.problems import NOT_OVER
 from aidmesh_reporting.store import results
 from aidmesh_reporting.store.months import mark_dirty
@@ -59,7 +60,7 @@ def router(database: Database) -> Routes:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            if tx.now.date() <= last_day(month):
+            if not months_over([month], day_of(tx.now)):
                 raise Problem(NOT_OVER)
             await results.settle(tx.conn, month, caller.staff_id)
             await mark_dirty(tx.conn, [month])  # the others are told that it is settled

@@ -15,7 +15,7 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import CSV_ANSWER, PageQuery, Routes, rows_max
 from aidmesh_chassis.peers import LinkOf, Peers
 from aidmesh_chassis.problems import INVALID, Problem
-from aidmesh_contracts.days import EnteredDay
+from aidmesh_contracts.days import EnteredDay, day_of
 from aidmesh_reporting.api import hxl
 from aidmesh_reporting.api.answers import (
     PublicOut,
@@ -151,7 +151,7 @@ def router(
             if sensitive_too:
                 published = await _completed(conn, published, region)
             else:
-                over = months_over(whole, as_of.date())
+                over = months_over(whole, day_of(as_of))
                 mine = await told_months(conn, over)
                 apart = show(mine, None, small_cell_k).apart
                 theirs = _told(published, over)
@@ -273,7 +273,7 @@ def router(
         by = period.by[0] if period.by else None
         async with database.read(at_one_moment=True) as conn:
             as_of, _ = await results.freshness(conn)
-            over = months_over(months, as_of.date())
+            over = months_over(months, day_of(as_of))
             published = await results.world_months(conn, months)
             settled = await results.settled(conn, months)
             heard = await results.heard(conn)
