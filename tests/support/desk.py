@@ -52,7 +52,7 @@ from support.made_up.money import (
 )
 from support.made_up.needs import MERGES, NEEDS, whole
 from support.made_up.referrals import PLACES, REFER_RULES, REFERRALS, REFERRED
-from support.made_up.results import public, results
+from support.made_up.results import MONTHS, public, results
 from support.made_up.shipments import (
     ACCEPT_RULES,
     ASK_RULES,
@@ -283,6 +283,7 @@ def _fixed() -> dict[str, object]:
             "details": {"client_code": "КИ-0417", "chosen_name": "Саша", "contact": {
                 "channel": "sms", "address": "+380 50 000 0000", "hours_from": "10:00",
                 "hours_to": "18:00", "wording": "neutral", "safe": True}}},
+        "/v1/months": {"months": MONTHS, "next": None},
         "/v1/sites": {"rows": SITES, "next": None},
         "/v1/items": {"rows": ITEMS, "next": None},
         "/v1/alerts": {"rows": [{"alert_id": str(number("alert")), "area": "UA46",

@@ -57,6 +57,10 @@ async def test_every_figure_carries_its_region_and_freshness(built: Built) -> No
         assert future.json()["type"] == "urn:aidmesh:problem:month-not-over"
         months = (await client.get("/v1/months")).json()["months"]
         assert [each["month"] for each in months] == ["2024-03"]
+        # In which nothing was given, and which counts as provisional until it is settled, too.
+        await client.post("/v1/months/2024-01:settle", headers=key())
+        months = (await client.get("/v1/months")).json()["months"]
+        assert [each["month"] for each in months if each["settled_at"]] == ["2024-01", "2024-03"]
         grants = (await client.get("/v1/grants")).json()["grants"]
         assert [each["code"] for each in grants] == ["qn-2024"]
     assert posts_without_key(built.service.app) == []

@@ -22,6 +22,12 @@ RESULT_LINES = {
 }  # fmt: skip
 
 
+MONTHS = [
+    {"month": "2024-01", "settled_at": at(-600), "version": 1, "published_at": at(-600)},
+    {"month": "2024-02", "settled_at": None, "version": 1, "published_at": at(-300)},
+]
+
+
 TOGETHER = {"people": 61, "services": 84, "contacts": 0}
 
 

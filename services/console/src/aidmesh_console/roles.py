@@ -42,6 +42,7 @@ class Act(StrEnum):
     SEE_ASSETS = "see_assets"
     SEE_RESULTS = "see_results"
     SEE_SMALL_NUMBERS = "see_small_numbers"
+    CLOSE_MONTHS = "close_months"
     SEE_HEALTH = "see_health"
     RUN_ALERTS = "run_alerts"
     DECLARE_LOST = "declare_lost"
@@ -74,6 +75,7 @@ ALLOWED: Final = {
     Act.SEE_ASSETS: _CASE | _GOODS | _MONEY,
     Act.SEE_RESULTS: _ALL,
     Act.SEE_SMALL_NUMBERS: _MONEY | {Role.ONCALL},
+    Act.CLOSE_MONTHS: frozenset({Role.LEAD}),
     Act.SEE_HEALTH: frozenset({Role.ONCALL, Role.LEAD}),
     Act.RUN_ALERTS: frozenset({Role.ONCALL, Role.LEAD}),
     Act.DECLARE_LOST: frozenset({Role.LEAD}),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from aidmesh_console.clients.link import Link, Page, Query, View
+from aidmesh_console.clients.link import ACCEPTED, Link, Page, Query, View
 from aidmesh_console.clients.peers import LinkState
 
 
@@ -81,9 +81,19 @@ class _GrantNames(Page):
     grants: tuple[_GrantName, ...]
 
 
+class _Month(View):
+    month: str
+    settled_at: datetime | None
+
+
+class _Months(Page):
+    months: tuple[_Month, ...]
+
+
 _RESULTS = TypeAdapter(Results)
 _PUBLIC = TypeAdapter(_Public)
 _GRANTS = TypeAdapter(_GrantNames)
+_MONTHS = TypeAdapter(_Months)
 
 
 class Reporting:
@@ -113,6 +123,17 @@ class Reporting:
         """The codes of grants."""
         pages = self.link.pages("/v1/grants", _GRANTS)
         return {each.grant_id: each.code async for page in pages for each in page.grants}
+
+    async def closed_months(self) -> frozenset[str]:
+        """The months that this region has closed, as `YYYY-MM`."""
+        pages = self.link.pages("/v1/months", _MONTHS)
+        return frozenset(
+            [each.month async for page in pages for each in page.months if each.settled_at]
+        )
+
+    async def close(self, month: str, key: UUID) -> None:
+        """Close a month: its figures are no longer provisional."""
+        await self.link.post(f"/v1/months/{month}:settle", ACCEPTED, {}, key)
 
 
 def _period(first_on: date, last_on: date, by: str) -> Query:

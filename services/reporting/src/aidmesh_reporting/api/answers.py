@@ -159,7 +159,7 @@ class TracePage(BaseModel):
 
 
 class MonthOut(BaseModel):
-    """A month with services.
+    """A month with services, or one without that was settled.
 
     Attributes:
         version: how often the others were told it; from 2 on it was restated. For those who may

@@ -39,7 +39,7 @@ def router(database: Database) -> Routes:
 
     @routes.get("/months")
     async def months(caller: Seer, page: PageQuery) -> MonthPage:
-        """Months with services: settled or not, and which version was published."""
+        """Months with services or settled: since when, and which version was published."""
         async with database.read() as conn:
             rows = await results.list_months(
                 conn,

@@ -344,7 +344,7 @@ async def settle(conn: asyncpg.Connection, month: str, by: UUID) -> None:
 async def list_months(
     conn: asyncpg.Connection, *, sensitive_too: bool, after: str | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Return months with services: whether each is settled, and what was published of it.
+    """Return months with services, and settled ones: since when, and what was published of each.
 
     Args:
         sensitive_too: whether sensitive services make a month, and it is told what was published:
@@ -353,7 +353,8 @@ async def list_months(
     return await conn.fetch(
         """
         SELECT m.month, s.settled_at, p.version, p.as_of AS published_at
-        FROM (SELECT DISTINCT month FROM service WHERE $1 OR NOT sensitive) m
+        FROM (SELECT month FROM service WHERE $1 OR NOT sensitive
+              UNION SELECT month FROM settled_month) m
         LEFT JOIN settled_month s USING (month)
         LEFT JOIN published_month p ON $1 AND p.month = m.month
         WHERE $2::text IS NULL OR m.month > $2
