@@ -115,6 +115,7 @@ async def apply(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
     parted = [event for _, event in _of(batch, PersonPartedV1)]
     if linked or parted:
         dirty.update(await _relink(conn, linked, parted))
+    await _look_again(conn, batch)
     if waitlisted := _of(batch, NeedWaitlistedV1):
         await needs.put_waiting(conn, [event for _, event in waitlisted])
     if unlisted := _of(batch, NeedUnlistedV1):
@@ -166,6 +167,26 @@ async def _relink(
         ]
     records = await people.roots_of(conn, persons)
     return await people.months_of_people(conn, [*persons, *records])
+
+
+async def _look_again(conn: asyncpg.Connection, batch: Sequence[Fact]) -> None:
+    """Have the links of all whom a batch is about looked at again, once it is written."""
+    persons: set[UUID] = {
+        person for _, event in _of(batch, NeedFulfilledV1) for person in event.person_ids
+    }
+    if undone := _of(batch, NeedReversedV1):
+        persons.update(
+            await services.people_of_services(
+                conn, [(event.need_id, event.service_no) for _, event in undone]
+            )
+        )
+    # Each part of what falls apart has an end of a merge that was taken back.
+    edges = [_edge(event) for _, event in _of(batch, PersonMergedV1)]
+    edges += [_edge(event) for _, event in _of(batch, PersonUnmergedV1)]
+    persons.update(person for one, other, _ in edges for person in (one, other))
+    persons.update(event.person_id for _, event in _of(batch, PersonLinkedV1))
+    if persons:
+        await links.mark_dirty(conn, persons)
 
 
 def _edge(event: PersonMergedV1 | PersonUnmergedV1) -> people.Edge:

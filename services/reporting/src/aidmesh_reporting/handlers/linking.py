@@ -46,14 +46,17 @@ async def hear(tx: Tx, batch: Sequence[Received[LinkServedV1]]) -> None:
 
 
 async def tell(tx: Tx) -> int:
-    """Tell the other sides of links what has changed. A sweep."""
-    # Nobody has to wait for nothing: what there is to say is looked at before, and once more alone.
-    if not await links.any_known(tx.conn):
-        return 0
-    if not await links.untold(tx.conn, 1) and not await links.any_orphans(tx.conn, ORPHAN_DAYS):
+    """Tell the other sides of links what has changed. A sweep.
+
+    Returns:
+        how many links were looked at.
+    """
+    # Nobody has to wait for nothing.
+    if not await links.any_dirty(tx.conn) and not await links.any_orphans(tx.conn, ORPHAN_DAYS):
         return 0
     await kept.alone(tx.conn)
-    rows = await links.untold(tx.conn, TOLD_MAX)
+    dirty = await links.take_dirty(tx.conn, TOLD_MAX)
+    rows = await links.untold(tx.conn, dirty)
     for row in rows:
         tx.hand_over(
             LinkServedV1(
@@ -63,4 +66,4 @@ async def tell(tx: Tx) -> int:
         )
     await links.put_told(tx.conn, [(row["link_id"], row["version"], row["months"]) for row in rows])
     await links.forget_orphans(tx.conn, ORPHAN_DAYS)
-    return len(rows)
+    return len(dirty)

@@ -22,6 +22,7 @@ READ_MODELS = (
     "same_person",
     "merge_edge",
     "person_link",
+    "dirty_link",
     "waiting",
     "unlisted",
     "closed_need",

@@ -84,21 +84,12 @@ async def end(conn: asyncpg.Connection, link_ids: Sequence[UUID]) -> list[UUID]:
         """,
         list(link_ids),
     )
-    for table in ("link_heard", "link_told"):
+    for table in ("link_heard", "link_told", "dirty_link"):
         await conn.execute(
-            f"DELETE FROM {table} WHERE link_id = ANY($1::uuid[])",  # noqa: S608 - two constants
+            f"DELETE FROM {table} WHERE link_id = ANY($1::uuid[])",  # noqa: S608 - constants
             list(link_ids),
         )
     return persons
-
-
-async def any_known(conn: asyncpg.Connection) -> bool:
-    """Whether there ever was a link, or word of one."""
-    return bool(
-        await conn.fetchval(
-            "SELECT EXISTS (SELECT FROM person_link) OR EXISTS (SELECT FROM link_heard)"
-        )
-    )
 
 
 async def any_heard(conn: asyncpg.Connection) -> bool:
@@ -144,8 +135,42 @@ async def put_heard(conn: asyncpg.Connection, said: Collection[Heard]) -> None:
     )
 
 
-async def untold(conn: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
-    """Links whose months have changed since the other side was told, with what they are now."""
+async def mark_dirty(conn: asyncpg.Connection, persons: Collection[UUID]) -> None:
+    """Have links of these persons looked at again, by whichever of their records they are."""
+    await conn.execute(
+        """
+        WITH root AS (SELECT root_id FROM same_person WHERE person_id = ANY($1::uuid[])),
+        record AS (
+            SELECT unnest($1::uuid[]) AS person_id UNION SELECT root_id FROM root
+            UNION SELECT a.person_id FROM same_person a JOIN root USING (root_id))
+        INSERT INTO dirty_link (link_id)
+        SELECT l.link_id FROM person_link l JOIN record USING (person_id)
+        ORDER BY l.link_id ON CONFLICT DO NOTHING
+        """,
+        list(persons),
+    )
+
+
+async def any_dirty(conn: asyncpg.Connection) -> bool:
+    """Whether there are links to look at again."""
+    return bool(await conn.fetchval("SELECT EXISTS (SELECT FROM dirty_link)"))
+
+
+async def take_dirty(conn: asyncpg.Connection, limit: int) -> list[UUID]:
+    """Take links to look at again."""
+    rows = await conn.fetch(
+        """
+        DELETE FROM dirty_link
+        WHERE link_id IN (SELECT link_id FROM dirty_link ORDER BY link_id LIMIT $1)
+        RETURNING link_id
+        """,
+        limit,
+    )
+    return [row["link_id"] for row in rows]
+
+
+async def untold(conn: asyncpg.Connection, link_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    """Of these links those whose months changed since the other side was told, as they are now."""
     return await conn.fetch(
         """
         WITH now_is AS (
@@ -163,13 +188,13 @@ async def untold(conn: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
                     SELECT 1 FROM reversal v
                     WHERE v.need_id = s.need_id AND v.service_no = s.service_no)
                 ORDER BY s.month) AS months
-            FROM person_link l WHERE l.person_id IS NOT NULL)
+            FROM person_link l WHERE l.link_id = ANY($1::uuid[]) AND l.person_id IS NOT NULL)
         SELECT n.link_id, n.region, n.months, coalesce(t.version, 0) + 1 AS version
         FROM now_is n LEFT JOIN link_told t USING (link_id)
         WHERE n.months <> coalesce(t.months, '{}')
-        ORDER BY n.link_id LIMIT $1
+        ORDER BY n.link_id
         """,
-        limit,
+        list(link_ids),
     )
 
 

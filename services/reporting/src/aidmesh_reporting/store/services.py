@@ -225,6 +225,20 @@ async def months_of_services(
     return [row["month"] for row in rows]
 
 
+async def people_of_services(
+    conn: asyncpg.Connection, services: Sequence[tuple[UUID, int]]
+) -> list[UUID]:
+    """Return who these services were for, as far as they are known yet."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT p.person_id FROM service_person p
+        JOIN unnest($1::uuid[], $2::int[]) AS n (need_id, service_no) USING (need_id, service_no)
+        """,
+        *columns(services),
+    )
+    return [row["person_id"] for row in rows]
+
+
 async def months_of_needs(conn: asyncpg.Connection, needs: Sequence[UUID]) -> list[str]:
     """Return the months of all services of these needs."""
     rows = await conn.fetch(
