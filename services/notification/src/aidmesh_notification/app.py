@@ -63,7 +63,7 @@ def build(settings: Settings | None = None) -> Service:
             Sweep(
                 "cut_short",
                 5.0,
-                sweeping.settle_cut_short(templates),
+                sweeping.settle_cut_short(templates, lambda: sender.claims),
                 limit=sweeping.SWEEP_ROWS_MAX,
             ),
             Sweep(

@@ -5,12 +5,10 @@ can't tell whether it left, so it becomes `unknown` (see `sweeping.settle_cut_sh
 """
 
 import asyncio
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
 from uuid import UUID, uuid4
 
 from aidmesh_chassis import waits
@@ -39,6 +37,7 @@ from aidmesh_notification.domain.sending import (
 from aidmesh_notification.handlers.telling import emit_suppressed, state_of
 from aidmesh_notification.store import lists, outages, outbound
 from aidmesh_notification.texts import Rendered, Templates
+from aidmesh_notification.until import Until
 
 log = get_logger()
 
@@ -67,28 +66,6 @@ class Outgoing:
     channel: Channel
     address: PersonalText
     rendered: Rendered
-
-
-@dataclass(frozen=True, slots=True)
-class Until:
-    """Until when messages of a batch may be begun, by two clocks.
-
-    A machine that sleeps stops the one, and somebody may set the other back. Hours that are safe
-    for a person are hours on the wall: what they were decided by may be long past.
-    """
-
-    monotonic_s: float
-    wall_s: float
-
-    @classmethod
-    def after(cls, span_s: float) -> Self:
-        """The end of a span that begins now, in seconds."""
-        return cls(time.monotonic() + span_s, time.time() + span_s)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether either clock is past it."""
-        return time.monotonic() >= self.monotonic_s or time.time() >= self.wall_s
 
 
 @dataclass(slots=True)
@@ -153,6 +130,12 @@ class Sender:
         self._retry_s = retry_s
         self._outage_s_max = outage_s_max
         self._wait = waits.Wait()
+        self._claims: set[UUID] = set()
+
+    @property
+    def claims(self) -> Collection[UUID]:
+        """What it is sending now: a machine that slept wakes long after these have run out."""
+        return frozenset(self._claims)
 
     async def run(self) -> None:
         """Send until cancelled; an outage or a missing key only makes it wait."""
@@ -195,6 +178,13 @@ class Sender:
         """
         opened = self._opener()
         claim_id = uuid4()
+        self._claims.add(claim_id)
+        try:
+            return await self._handle_batch(opened, claim_id)
+        finally:
+            self._claims.remove(claim_id)
+
+    async def _handle_batch(self, opened: Opener, claim_id: UUID) -> int:
         async with self._db.transaction(looks=True) as tx:
             messages = await outbound.due(tx.conn, self._batch_max)
             if not messages:

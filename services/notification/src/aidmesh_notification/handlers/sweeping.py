@@ -1,7 +1,8 @@
 """What time brings about: messages cut short are settled, digests are queued."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
+from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.days import KYIV
@@ -16,11 +17,19 @@ POST_DAYS_MAX = 14
 """How long a gateway may report on a message: mail servers give up within a week."""
 
 
-def settle_cut_short(templates: Templates) -> Callable[[Tx], Awaitable[int]]:
-    """Return the sweep over messages whose sender was never heard of again."""
+def settle_cut_short(
+    templates: Templates, claims: Callable[[], Collection[UUID]] = tuple
+) -> Callable[[Tx], Awaitable[int]]:
+    """Return the sweep over messages whose sender was never heard of again.
+
+    Args:
+        claims: gives those of the sender in this process, which lives, whatever the clock says.
+    """
 
     async def sweep(tx: Tx) -> int:
-        told = await outbound.cut_short(tx.conn, templates.at_least_once, SWEEP_ROWS_MAX)
+        told = await outbound.cut_short(
+            tx.conn, templates.at_least_once, SWEEP_ROWS_MAX, but=claims()
+        )
         emit_suppressed(tx, told)
         return len(told)
 

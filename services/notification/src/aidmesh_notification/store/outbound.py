@@ -1,6 +1,6 @@
 """The queue: which message about which need, never to which address and never its text."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
@@ -333,11 +333,16 @@ async def mark_sent(
     return told_of(rows)
 
 
-async def cut_short(conn: asyncpg.Connection, again: Sequence[str], limit: int) -> list[Told]:
+async def cut_short(
+    conn: asyncpg.Connection, again: Sequence[str], limit: int, *, but: Collection[UUID] = ()
+) -> list[Told]:
     """Settle messages whose sender was never heard of again.
 
     Those of the templates `again` are queued once more, the others become `unknown`: they may
     or may not have left, and a person decides.
+
+    Args:
+        but: claims of senders that are known to live.
 
     Returns:
         those about needs that became `unknown`, and of the rest only their number matters:
@@ -347,7 +352,7 @@ async def cut_short(conn: asyncpg.Connection, again: Sequence[str], limit: int) 
         """
         WITH lost AS (
             SELECT message_id FROM message
-            WHERE state = 'sending' AND claimed_until < now()
+            WHERE state = 'sending' AND claimed_until < now() AND claim_id <> ALL($3::uuid[])
             ORDER BY message_id LIMIT $2 FOR UPDATE SKIP LOCKED)
         UPDATE message m SET changed_at = now(), claim_id = NULL, claimed_until = NULL,
                state = CASE WHEN m.template = ANY($1::text[]) THEN 'queued' ELSE 'unknown' END,
@@ -362,6 +367,7 @@ async def cut_short(conn: asyncpg.Connection, again: Sequence[str], limit: int) 
         """,
         list(again),
         limit,
+        list(but),
     )
     return told_of(rows)
 
