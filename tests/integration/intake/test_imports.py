@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx import Response
@@ -143,6 +144,53 @@ async def test_one_code_is_one_household_however_it_is_spelt(world: World) -> No
     async with world.db.read() as conn:
         members = await conn.fetchval("SELECT count(*) FROM person WHERE household_id = $1", home)
         assert members == 4
+
+
+async def test_rows_of_a_household_make_no_member(world: World) -> None:
+    head = "row_id,kind,area,origin_area,asked_on,household_code,for_household,given,served_on,note"
+    file = f"""{head}
+1,food_parcel,UA80,UA14,2024-02-03,H-1,yes,yes,2024-02-03,CanaryStory
+2,food_parcel,UA80,UA14,2024-02-10,H-1,yes,,,
+3,food_parcel,UA80,UA14,2024-02-17,h-1,yes,,,
+4,food_voucher,UA80,UA14,2024-02-17,H-1,yes,,,
+"""
+    for dry_run in ("true", "false"):
+        done = await send(world, file, dry_run=dry_run)
+        assert (done["accepted"], done["rejected"]) == (4, 0)
+        assert done["by_state"] == {"fulfilled": 1, "requested": 2, "approved": 1}
+    async with world.db.read() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM person") == 0
+        homes = {row["id"] for row in await conn.fetch("SELECT id FROM household")}
+    events = await world.published()
+    (given,) = only(events, NeedFulfilledV1)
+    assert (given.person_ids, {given.household_id}) == ((), homes)
+    (asked,) = only(events, NeedApprovedV1)
+    assert (asked.stay_area, asked.origin_area) == ("UA80", "UA14")
+    for limited in (await world.get("/v1/needs", state="requested"))["needs"]:
+        assert (limited["reason"], limited["person_id"]) == ("limit", None)
+    (fact,) = (await world.get("/v1/needs", state="fulfilled"))["needs"]
+    said = await world.get(f"/v1/requests/{fact['request_id']}")
+    assert said["note"] == "CanaryStory"
+    # Whoever belongs to it later counts, as if they had been known.
+    await send(world, "row_id,client_code,kind,area,household_code\n5,a,food_parcel,UA80,H-1")
+    (joined,) = {row["person_id"] for row in (await world.get("/v1/needs"))["needs"]} - {None}
+    async with world.db.read() as conn:
+        home = await conn.fetchval("SELECT household_id FROM person WHERE id = $1", UUID(joined))
+    assert {home} == homes
+
+
+async def test_a_household_by_its_code_alone_makes_no_member(world: World) -> None:
+    body = {
+        "for_whom": "household",
+        "person": {"household_code": "H-1"},
+        "needs": [{"kind": "food_parcel", "place_area": "UA80"}],
+    }
+    made = [await world.post("/v1/requests", body, status=201) for _ in range(2)]
+    assert [each["person_id"] for each in made] == [None, None]
+    assert [each["needs"][0]["reason"] for each in made] == [None, "limit"]
+    async with world.db.read() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM person") == 0
+        assert await conn.fetchval("SELECT count(*) FROM household") == 1
 
 
 async def test_facts_headcounts_payees_and_limits(world: World) -> None:

@@ -1,15 +1,19 @@
 """Rows of an import: what they take as days and words, and the codes of the rules they break."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 import aidmesh_intake
+from aidmesh_intake.catalogue import packaged
+from aidmesh_intake.domain.drafts import PersonDraft
 from aidmesh_intake.domain.row_rules import OF_REQUESTS, OF_ROWS
 from aidmesh_intake.domain.rows import ANSWER, ImportRow, RowError, parse_row
 from aidmesh_intake.domain.triage import ANSWERS
+from aidmesh_intake.handlers.import_drafts import draft_row
 from aidmesh_intake.handlers.reading import RULES
 
 GOOD = {"row_id": "1", "kind": "food_parcel", "area": "UA80"}
@@ -67,6 +71,11 @@ def test_no_in_each_language(word: str) -> None:
         ({"contact_channel": "sms"}, "contact_address", "channel_and_address"),
         ({"payee_name": "A"}, "payee_name", "payee_needs_mechanism_and_name"),
         ({"for_household": "yes"}, "household_code", "household_code_missing"),
+        (
+            {"for_household": "yes", "household_code": "H-1", "birth_year": "1991"},
+            "client_code",
+            "code_or_name_missing",
+        ),
         ({"for_site": "yes"}, "site_id", "site_id_missing"),
         ({"headcount": "3", "client_code": "c"}, "headcount", "headcount_or_person"),
         ({"payee_name": "A", "payee_mechanism": "iban"}, "payee_iban", "iban_goes_with_mechanism"),
@@ -88,6 +97,28 @@ def test_each_fault_has_a_code_of_ours_and_a_column(
         parse_row(GOOD | cells)
     assert [(each.column, each.rule) for each in caught.value.problems] == [(column, rule)]
     assert rule in OF_ROWS
+
+
+@pytest.mark.parametrize(
+    ("more", "somebody"),
+    [
+        ({}, False),
+        ({"languages": "uk", "origin_area": "UA14", "note": "Comes with a dog"}, False),
+        ({"client_code": "c"}, True),
+        ({"chosen_name": "Sasha"}, True),
+        ({"legal_name": "Taras", "birth_year": "1991", "consents": "data"}, True),
+    ],
+)
+def test_a_household_of_whom_nothing_is_said_names_nobody(
+    more: dict[str, str], somebody: bool
+) -> None:
+    row = parse_row(GOOD | {"for_household": "yes", "household_code": "H-1"} | more)
+    day = date(2024, 5, 2)
+    kinds = {kind.code: kind for kind in packaged()}
+    draft = draft_row(row, day, kinds, "kobo", uuid4(), datetime(2024, 5, 2, 9, tzinfo=UTC))
+    assert (draft.described is not None) is somebody
+    assert isinstance(draft.person, PersonDraft)
+    assert draft.person.household_code == "H-1"
 
 
 def test_every_hour_has_its_form() -> None:

@@ -22,6 +22,11 @@ class PersonDraft:
     household_code: str | None = None
     consents: Consents | None = None
 
+    @property
+    def is_somebody(self) -> bool:
+        """Whether anything is said of a person, and not only where a household is, say."""
+        return self.details != Details() or bool(self.consents)
+
 
 @dataclass(frozen=True, slots=True)
 class NeedDraft:
@@ -51,7 +56,7 @@ class Draft:
     """A request as it was asked for.
 
     Attributes:
-        person: one who is registered, someone to be found or made, or None.
+        person: one who is registered, what is said of someone or of a household, or None.
         site_id: the site that it is for, or where it was asked for.
         answers: of triage.
     """
@@ -67,6 +72,15 @@ class Draft:
     needs: tuple[NeedDraft, ...]
     answers: Mapping[str, bool]
     note: str | None = None
+
+    @property
+    def described(self) -> PersonDraft | None:
+        """Whom it describes, to be found or made: of a household that only has its code, nobody."""
+        if not isinstance(self.person, PersonDraft):
+            return None
+        if self.for_whom is ForWhom.HOUSEHOLD and not self.person.is_somebody:
+            return None
+        return self.person
 
     @property
     def has_reasons(self) -> bool:

@@ -42,6 +42,7 @@ _OF_SEVERAL_COLUMNS: Final[Mapping[str, str]] = {
     "safe_needs_channel_hours_and_wording": "contact_safe",
     "payee_needs_mechanism_and_name": "payee_name",
     "household_code_missing": "household_code",
+    "code_or_name_missing": "client_code",
     "site_id_missing": "site_id",
     "headcount_or_person": "headcount",
     "iban_goes_with_mechanism": "payee_iban",

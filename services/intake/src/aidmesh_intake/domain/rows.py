@@ -57,6 +57,10 @@ def _said(value: object) -> object:
 
 
 YesOrNo = Annotated[bool, BeforeValidator(_said)]
+_OF_A_PERSON: Final = (
+    "client_code", "chosen_name", "legal_name", "birth_year", "contact_channel", "consents"
+)  # fmt: skip
+"""What is said of nobody but a person. Files may name languages, hours and areas in each row."""
 
 
 def _day(value: object) -> object:
@@ -91,7 +95,8 @@ class ImportRow(BaseModel):
         area: where the person stays; where it is served, unless `place_area` says otherwise.
         origin_area: where the person comes from.
         household_code: by which the household is found again.
-        for_household: the aid is for the whole household, which has a code then.
+        for_household: the aid is for the whole household, which has a code then. Who asks has a
+            code or a name; where nothing is said of a person, nobody is registered.
         kind: what is asked for, by its code in the catalogue.
         quantity: how many units of it; of a bed or an appointment, how many places.
         asked_on: when it was asked for, today at the latest; today if it is empty.
@@ -180,11 +185,22 @@ class ImportRow(BaseModel):
             raise PydanticCustomError("payee_needs_mechanism_and_name", "a payee has both")
         if self.for_household and self.household_code is None:
             raise PydanticCustomError("household_code_missing", "a household has a code")
+        if self.for_household and self._of_a_person and not self._has_a_name:
+            raise PydanticCustomError("code_or_name_missing", "who asks has a code or a name")
         if self.for_site and self.site_id is None:
             raise PydanticCustomError("site_id_missing", "aid for a site names the site")
         if self.headcount is not None and self.client_code is not None:
             raise PydanticCustomError("headcount_or_person", "heads are counted, not named")
         return self
+
+    @property
+    def _of_a_person(self) -> str | None:
+        """The first column that says something of a person."""
+        return next((each for each in _OF_A_PERSON if getattr(self, each)), None)
+
+    @property
+    def _has_a_name(self) -> bool:
+        return any((self.client_code, self.chosen_name, self.legal_name))
 
     @cached_property
     def for_whom(self) -> ForWhom:

@@ -50,7 +50,8 @@ class People:
 async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> People:
     """Find or make everyone; the first draft that names a new code says who they are.
 
-    Someone who is known keeps what is known of them: a request never rewrites it.
+    Someone who is known keeps what is known of them: a request never rewrites it. Of a household
+    of which nothing but its code is said nobody is made: each request would add somebody to it.
 
     Raises:
         OtherHousehold: of drafts that name another household than their person's. Nothing was
@@ -76,7 +77,7 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
     made: dict[UUID, tuple[PersonRow, Locker, PersonDraft]] = {}
     made_by_code: dict[bytes, UUID] = {}
     for draft in drafts:
-        if not isinstance(draft.person, PersonDraft):
+        if draft.described is None:
             continue
         lookup = lookups.get(draft.id)
         if lookup is not None and lookup in by_code:
@@ -85,8 +86,8 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
         elif lookup is not None and lookup in made_by_code:
             of_draft[draft.id] = made_by_code[lookup]
         else:
-            row, locker = _new_person(vault, draft.person, lookup, households)
-            made[row.id] = (row, locker, draft.person)
+            row, locker = _new_person(vault, draft.described, lookup, households)
+            made[row.id] = (row, locker, draft.described)
             of_draft[draft.id] = row.id
             if lookup is not None:
                 made_by_code[lookup] = row.id

@@ -21,7 +21,7 @@ from aidmesh_contracts.ids import (
 from aidmesh_contracts.intake import PayeeSealedV1
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.asks import approves_itself
-from aidmesh_intake.domain.drafts import Draft, NeedDraft
+from aidmesh_intake.domain.drafts import Draft, NeedDraft, PersonDraft
 from aidmesh_intake.domain.households import OtherHousehold
 from aidmesh_intake.domain.kinds import ForWhom, Kind
 from aidmesh_intake.domain.limits import Hindrance
@@ -202,6 +202,8 @@ def _need(
 ) -> Need:
     kind = each.kind
     payee_ref = None if each.payee is None else payee_ref_of(each.id)
+    # Of a household that nobody asks for by name, what was said of it.
+    stays = person or (draft.person if isinstance(draft.person, PersonDraft) else None)
     return Need(
         id=NeedId(each.id),
         request_id=RequestId(draft.id),
@@ -224,8 +226,8 @@ def _need(
         priority=found.points,
         rule_version=found.rule_version,
         place_area=each.place_area,
-        stay_area=person.area if person else None,
-        origin_area=person.origin_area if person else None,
+        stay_area=stays.area if stays else None,
+        origin_area=stays.origin_area if stays else None,
         site_id=None if each.site_id is None else SiteId(each.site_id),
         ask=each.ask,
         payee_ref=payee_ref,
