@@ -17,6 +17,7 @@ from aidmesh_intake.handlers.import_drafts import draft_row
 from aidmesh_intake.handlers.reading import RULES
 
 GOOD = {"row_id": "1", "kind": "food_parcel", "area": "UA80"}
+FOR_SITE = {"for_site": "yes", "site_id": "8d1f0f52-7a9e-4b5e-9a53-0c2d7f1f6b11"}
 SOURCES = Path(aidmesh_intake.__file__).parent
 IBAN = "UA213223130000026007233566001"
 
@@ -77,7 +78,18 @@ def test_no_in_each_language(word: str) -> None:
             "code_or_name_missing",
         ),
         ({"for_site": "yes"}, "site_id", "site_id_missing"),
-        ({"headcount": "3", "client_code": "c"}, "headcount", "headcount_or_person"),
+        ({"headcount": "3", "client_code": "c"}, "client_code", "names_a_person"),
+        ({"headcount": "3", "birth_year": "1991"}, "birth_year", "names_a_person"),
+        ({"headcount": "3", "household_code": "H-1"}, "household_code", "names_a_person"),
+        (FOR_SITE | {"client_code": "c", "household_code": "H"}, "client_code", "names_a_person"),
+        (FOR_SITE | {"chosen_name": "Sasha"}, "chosen_name", "names_a_person"),
+        (FOR_SITE | {"legal_name": "Taras"}, "legal_name", "names_a_person"),
+        (
+            FOR_SITE | {"contact_channel": "sms", "contact_address": "+380501112233"},
+            "contact_channel",
+            "names_a_person",
+        ),
+        (FOR_SITE | {"consents": "contact"}, "consents", "names_a_person"),
         ({"payee_name": "A", "payee_mechanism": "iban"}, "payee_iban", "iban_goes_with_mechanism"),
         (
             {"payee_name": "A", "payee_mechanism": "iban", "payee_iban": IBAN[:-1] + "2"},
@@ -119,6 +131,12 @@ def test_a_household_of_whom_nothing_is_said_names_nobody(
     assert (draft.described is not None) is somebody
     assert isinstance(draft.person, PersonDraft)
     assert draft.person.household_code == "H-1"
+
+
+@pytest.mark.parametrize("whom", [{"headcount": "3"}, FOR_SITE])
+def test_what_a_file_says_in_each_row_is_no_person(whom: dict[str, str]) -> None:
+    everywhere = {"languages": "uk", "contact_wording": "neutral", "contact_hours": "10:00-18:00"}
+    parse_row(GOOD | whom | everywhere)
 
 
 def test_every_hour_has_its_form() -> None:

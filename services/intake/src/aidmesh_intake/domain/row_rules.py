@@ -44,7 +44,6 @@ _OF_SEVERAL_COLUMNS: Final[Mapping[str, str]] = {
     "household_code_missing": "household_code",
     "code_or_name_missing": "client_code",
     "site_id_missing": "site_id",
-    "headcount_or_person": "headcount",
     "iban_goes_with_mechanism": "payee_iban",
     "iban_check_digits": "payee_iban",
     "card_goes_with_mechanism": "payee_card",
@@ -53,12 +52,16 @@ _OF_SEVERAL_COLUMNS: Final[Mapping[str, str]] = {
 }
 """Rules about more than one column, and the one to look at first."""
 
+NAMES_A_PERSON: Final = "names_a_person"
+"""Of a row for a group or a site; it says itself in which column."""
+
 OF_ROWS: Final = frozenset(
     {
         *_BY_TYPE.values(),
         *_BY_BEGINNING.values(),
         *_BY_COLUMN.values(),
         *_OF_SEVERAL_COLUMNS,
+        NAMES_A_PERSON,
         OUT_OF_RANGE,
         "hours_are_equal",
         "not_a_code",
@@ -108,6 +111,12 @@ def rule_of(error_type: str, column: str) -> str:
     return _BY_TYPE.get(error_type, "unfit")
 
 
-def column_of(rule: str) -> str:
-    """The column of a rule about several; `row` if that is none of them."""
+def column_of(rule: str, said: Mapping[str, str]) -> str:
+    """The column of a rule about several; `row` if that is none of them.
+
+    Args:
+        said: what the rule says itself of where it is broken.
+    """
+    if rule == NAMES_A_PERSON:
+        return said["column"]
     return _OF_SEVERAL_COLUMNS.get(rule, "row")

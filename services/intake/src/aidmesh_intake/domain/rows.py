@@ -105,7 +105,7 @@ class ImportRow(BaseModel):
         planned_on: for when it is planned, if not for the day it was asked on.
         place_area: where it is served; needed where there is no `area`.
         site_id: where it is served, by the site's id; with `for_site` the site that it is for.
-        for_site: the aid is for the site itself, such as a center's furniture.
+        for_site: the aid is for the site itself, such as a center's furniture, and for no person.
         from_on: the first night of a stay, or the first day on which an appointment will do.
         to_on: the day of departure, or the last day on which an appointment will do.
         features: what the room must have, by codes such as `ground_floor`.
@@ -115,7 +115,7 @@ class ImportRow(BaseModel):
         payee_card: the number of the card, for `card`.
         payee_tax_number: the payee's tax number.
         payee_address: where a postal order goes, for `post`.
-        headcount: outreach or a group: so many people came, and no person is named.
+        headcount: outreach or a group: so many people came, and nothing is said of any of them.
         given: the aid was given already, on `served_on`.
         served_on: the day on which it was given; today if it is empty.
         note: what else there is to know; stored encrypted.
@@ -189,8 +189,18 @@ class ImportRow(BaseModel):
             raise PydanticCustomError("code_or_name_missing", "who asks has a code or a name")
         if self.for_site and self.site_id is None:
             raise PydanticCustomError("site_id_missing", "aid for a site names the site")
-        if self.headcount is not None and self.client_code is not None:
-            raise PydanticCustomError("headcount_or_person", "heads are counted, not named")
+        return self
+
+    @model_validator(mode="after")
+    def _names_nobody_for_nothing(self) -> Self:
+        if self.for_whom not in (ForWhom.GROUP, ForWhom.SITE):
+            return self
+        column = self._of_a_person or ("household_code" if self.household_code else None)
+        if column is not None:
+            # It would be lost: a group is counted, and a site is nobody.
+            raise PydanticCustomError(
+                "names_a_person", "groups and sites name no person", {"column": column}
+            )
         return self
 
     @property
@@ -310,10 +320,11 @@ def parse_row(cells: Mapping[str, str]) -> ImportRow:
 
 def _problems(error: ValidationError) -> Iterator[Broken]:
     for each in error.errors(include_url=False, include_input=False):
-        column = str(each["loc"][0]) if each["loc"] else column_of(each["type"])
+        said: dict[str, str] = each.get("ctx", {})
+        column = str(each["loc"][0]) if each["loc"] else column_of(each["type"], said)
         if column == "answers":
             column = ANSWER + str(each["loc"][1])
         column = _OF_CONTACT.get(column, column)
         # Of other rules' context nothing is told: it may repeat the value.
-        bounds: dict[str, str] = each.get("ctx", {}) if each["type"] == OUT_OF_RANGE else {}
+        bounds = said if each["type"] == OUT_OF_RANGE else {}
         yield Broken(column if column in FIELDS else "row", rule_of(each["type"], column), bounds)
