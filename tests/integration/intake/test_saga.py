@@ -379,7 +379,25 @@ async def test_outreach_counts_heads(world: World) -> None:
     )
     assert answer["person_id"] is None
     (done,) = only(await world.published(), NeedFulfilledV1)
-    assert (done.headcount, done.person_ids, done.quantity) == (40, (), 40)
+    assert (done.headcount, done.person_ids) == (40, ())
+    assert (done.quantity, done.unit) == (600, "piece"), "ten and five pieces for each"
+
+
+async def test_goods_that_were_given_are_told_as_if_handed_over(world: World) -> None:
+    asked = await world.request("condoms_lubricant", quantity=2)
+    (approved,) = only(await world.published(), NeedApprovedV1)
+    pieces = sum(line.quantity for line in approved.stock)
+    handover = issued(asked).model_copy(update={"quantity": pieces})
+    (handed,) = only(await world.feed(held(asked), confirmed(asked), handover), NeedFulfilledV1)
+    fact = await world.request("condoms_lubricant", quantity=2, given=True)
+    events = await world.published()
+    (given,), (told,) = only(events, NeedFulfilledV1), only(events, AidGivenV1)
+    assert (given.quantity, given.unit) == (handed.quantity, handed.unit) == (30, "piece")
+    assert told.stock == approved.stock
+    # A reversal names the service, so that what was told is what goes.
+    await world.post(f"/v1/needs/{fact}:reverse", {"reason": "mistake"}, Role.LEAD)
+    (taken_back,) = only(await world.published(), NeedReversedV1)
+    assert taken_back.service_no == given.service_no
 
 
 async def test_navigation_takes_nothing_and_is_served_here(world: World) -> None:

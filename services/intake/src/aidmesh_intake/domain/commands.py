@@ -206,6 +206,9 @@ def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need,
         quantity, unit = nights * ask.capacity.places, "night"
     elif ask.capacity is not None and minutes is not None:
         quantity, unit = minutes, "minute"
+    elif ask.stock and ask.capacity is None:
+        # As inventory tells of what it hands over.
+        quantity, unit = sum(line.quantity for line in ask.stock), "piece"
     served, event = fulfil(
         replace(need, given=True),
         area=need.place_area,

@@ -136,7 +136,8 @@ class Kind(_Part):
         within_hours: it is of use only so many hours after the exposure (else the asking), as PEP
             is: that sets its last day, and such a kind comes before everything else.
         headcount: whether it may be given to a number of unnamed people.
-        unit: what its quantity is reported in when intake itself records the service.
+        unit: what its quantity is reported in when intake itself records the service; goods are in
+            pieces always.
         confirmed_start: it is served when a caseworker confirms that what it leads to has begun, as
             with PrEP; attending the appointment is a step on the way.
         splittable: whether a waiting need may be served in parts.
