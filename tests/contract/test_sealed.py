@@ -42,6 +42,20 @@ def test_a_card_says_how_somebody_may_be_reached() -> None:
 
 
 @pytest.mark.parametrize(
+    ("spoken", "language"), [(("fr", "en-GB"), "en"), (("fr", "ro"), "uk"), ((), "uk")]
+)
+def test_who_speaks_a_language_of_ours_is_written_to_in_it(
+    spoken: tuple[str, ...], language: str
+) -> None:
+    written = card_of(PERSON, 3, CONTACT, spoken, {"contact": date(2024, 5, 1)})
+    card = read_card(written.to_bytes(), PERSON, 3)
+    assert card is not None
+    reach = reach_of(card)
+    assert reach is not None
+    assert reach.language == language
+
+
+@pytest.mark.parametrize(
     ("contact", "consents"),
     [
         (CONTACT, {}),

@@ -174,6 +174,20 @@ async def test_the_contact_of_a_merged_record_is_used_no_more(world: World) -> N
     assert "address" not in card
 
 
+async def test_a_card_is_sealed_anew_when_the_language_to_write_in_changes(world: World) -> None:
+    more = {"contact": CONTACT, "consents": AGREED}
+    person_id = await person(world, "one", languages=["fr", "en"], **more)
+    assert [card["language"] for card in await cards(world)] == ["en"]
+    changes = {"ro en": [], "ro de en": ["de"], "ro fr": ["ro"]}
+    for version, (spoken, told) in enumerate(changes.items(), start=1):
+        body = {"client_code": "one", "version": version, "languages": spoken.split()} | more
+        answer = await world.client.put(
+            f"/v1/persons/{person_id}", json=body, headers=world.headers()
+        )
+        assert answer.status_code == 200, answer.text
+        assert [card["language"] for card in await cards(world)] == told
+
+
 async def test_consent_that_was_taken_back_stays_so(world: World) -> None:
     person_id = await person(world, "one", contact=CONTACT, consents=AGREED)
     assert [card["safe"] for card in await cards(world)] == [True]

@@ -253,6 +253,22 @@ def test_nobody_is_told_of_a_contact_without_consent_and_marks(
     assert not card_of(UUID(int=1), 2, None, (), consents).safe
 
 
+@pytest.mark.parametrize(
+    ("spoken", "written"),
+    [
+        (("fr", "en"), "en"),
+        (("ro", "de-AT", "uk"), "de-AT"),
+        (("uk", "en"), "uk"),
+        (("ukz", "fr"), "ukz"),
+        ((), None),
+    ],
+)
+def test_people_are_written_to_in_the_first_language_that_there_are_texts_in(
+    spoken: tuple[str, ...], written: str | None
+) -> None:
+    assert card_of(UUID(int=1), 1, None, spoken, {}).language == written
+
+
 def test_no_hour_is_taken_from_whoever_did_not_say_since_when() -> None:
     assert last_day(72, DAY) == DAY + timedelta(days=3)
     assert last_day(73, DAY) == DAY + timedelta(days=4)

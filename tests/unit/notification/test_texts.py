@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from aidmesh_contracts.languages import LANGUAGES
 from aidmesh_contracts.pickup import end_of
-from aidmesh_notification.domain.cards import LANGUAGES
 from aidmesh_notification.domain.sending import Wording
 from aidmesh_notification.texts import Rendered, Template, Templates, load_templates
 

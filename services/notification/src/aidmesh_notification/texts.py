@@ -9,8 +9,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from aidmesh_contracts.days import KYIV
+from aidmesh_contracts.languages import LANGUAGES
 from aidmesh_contracts.pickup import end_of
-from aidmesh_notification.domain.cards import LANGUAGES
 from aidmesh_notification.domain.sending import Wording
 
 FIELDS: Mapping[str, frozenset[str]] = {

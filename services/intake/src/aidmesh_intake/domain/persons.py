@@ -20,6 +20,7 @@ from aidmesh_contracts.accounts import Mechanism, compact, is_card, is_iban
 from aidmesh_contracts.addresses import checked
 from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import PayeeRef, derive_id
+from aidmesh_contracts.languages import language_to_write
 
 Channel = Literal["email", "sms", "file"]
 Mark = Literal["channel", "hours", "wording"]
@@ -160,7 +161,7 @@ def card_of(
     return Card(
         person_id=person_id,
         version=version,
-        language=languages[0] if languages else None,
+        language=language_to_write(languages),
         channel=usable.channel if usable else None,
         address=usable.address if usable else None,
         hours_from=usable.hours_from if usable else None,

@@ -8,6 +8,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_contracts.languages import language_to_write
 from aidmesh_intake.domain.persons import Consents, Details, card_of
 from aidmesh_intake.handlers.identifying import PERSON_CODE
 from aidmesh_intake.handlers.locking import lock_persons
@@ -107,7 +108,10 @@ async def change(
     seal_anew = (
         details.contact != before.contact
         or consents.get("contact") != person.consents.get("contact")
-        or (languages[:1] != person.languages[:1] and details.contact is not None)
+        or (
+            language_to_write(languages) != language_to_write(person.languages)
+            and details.contact is not None
+        )
     )
     after = replace(
         person,

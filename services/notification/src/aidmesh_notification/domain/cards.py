@@ -11,10 +11,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aidmesh_chassis.privacy import PersonalText
+from aidmesh_contracts.languages import known_language
 from aidmesh_notification.domain.hours import Window, parse_hours
 
 DEFAULT_LANGUAGE: Final = "uk"
-LANGUAGES: Final = ("uk", "en", "de")
 
 
 class Channel(StrEnum):
@@ -80,8 +80,7 @@ def reach_of(card: Card) -> Reach | None:
 
 def language_of(wanted: str | None) -> str:
     """Return the language of ours that fits a BCP 47 tag best, else Ukrainian."""
-    primary = (wanted or "").partition("-")[0].lower()
-    return primary if primary in LANGUAGES else DEFAULT_LANGUAGE
+    return known_language(wanted or "") or DEFAULT_LANGUAGE
 
 
 def read_card(plain: bytes, person_id: UUID, version: int) -> Card | None:
