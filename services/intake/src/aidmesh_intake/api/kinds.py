@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from aidmesh_chassis.http import Routes, rows_max
 from aidmesh_chassis.problems import Problem
 from aidmesh_intake.api.context import CATALOGUE_FULL, Ctx, Lead, Staff, invalid, not_found, stale
-from aidmesh_intake.domain.kinds import EnteredKind, Kind
+from aidmesh_intake.domain.kinds import EnteredKind, Kind, mixed_limits
 from aidmesh_intake.store import catalogue as store
 
 router = Routes(prefix="/v1/kinds", tags=["kinds"])
@@ -62,7 +62,8 @@ async def get_kind(code: KindCode, ctx: Ctx, caller: Staff) -> Kind:
 async def put_kind(code: KindCode, kind: EnteredKind, ctx: Ctx, caller: Lead) -> Kind:
     """Change a kind, or make a new one (version 1). `version` is one more than the stored one.
 
-    Needs that were asked for before keep what they were asked for.
+    Needs that were asked for before keep what they were asked for. Limits of a kind that everybody
+    sees count no sensitive one; what did so before stays as it is.
     """
     if kind.code != code:
         raise invalid("code", "differs_from_path")
@@ -71,6 +72,8 @@ async def put_kind(code: KindCode, kind: EnteredKind, ctx: Ctx, caller: Lead) ->
         known = await ctx.catalogue.current(tx.conn)
         if code not in known and len(known) >= KINDS_MAX:
             raise Problem(CATALOGUE_FULL)
+        if mixed_limits((known | {code: kind}).values()) - mixed_limits(known.values()):
+            raise invalid("sensitivity" if kind.sensitive else "limits", "counts_sensitive_kinds")
         if not await store.put(tx.conn, kind, caller.staff_id):
             raise stale()
     return kind

@@ -1,6 +1,6 @@
 """What speaks against a need that waits for a decision: which limit, and what was counted."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from uuid import UUID
 
@@ -31,11 +31,11 @@ class ObjectionView(BaseModel):
 
     Attributes:
         limit: the one it would exceed, of the kinds that it names (the need's own where it names
-            none); None for a duplicate.
+            none), without those that the caller may not see; None for a duplicate.
         earlier: what was counted, the latest first. None where the need exceeds the limit by
             itself.
-        hidden: how many more were counted: of sensitive kinds, for whoever may not see them, or
-            beyond the first 50.
+        hidden: how many more were counted, beyond the first 50. Of sensitive kinds nothing is said
+            to whoever may not see them, nor how many there are.
     """
 
     what: Hindrance
@@ -50,13 +50,12 @@ def objection_view(
     """An objection as somebody may see it."""
     if found is None:
         return None
-    open_to_all = [
-        each for each in found.earlier if sees_sensitive or not kinds[each.kind].sensitive
-    ]
-    shown = open_to_all[:EARLIER_MAX]
+    unseen = {code for code, kind in kinds.items() if kind.sensitive and not sees_sensitive}
+    earlier = [each for each in found.earlier if each.kind not in unseen]
+    shown = earlier[:EARLIER_MAX]
     return ObjectionView(
         what=found.what,
-        limit=found.limit,
+        limit=None if found.limit is None else _without(found.limit, unseen),
         earlier=[
             EarlierNeed(
                 need_id=each.need_id,
@@ -67,5 +66,11 @@ def objection_view(
             )
             for each in shown
         ],
-        hidden=len(found.earlier) - len(shown),
+        hidden=len(earlier) - len(shown),
+    )
+
+
+def _without(limit: Limit, unseen: Collection[str]) -> Limit:
+    return limit.model_copy(
+        update={"kinds": tuple(each for each in limit.kinds if each not in unseen)}
     )

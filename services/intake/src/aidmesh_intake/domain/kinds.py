@@ -4,6 +4,7 @@ A kind is data. Those that come with the package are in `catalogue.json`; a prog
 change them, and a changed kind keeps its own version over later releases of the package.
 """
 
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from typing import Final, Literal, Self
@@ -195,6 +196,22 @@ class Kind(_Part):
     def sensitive(self) -> bool:
         """Whether it is hidden from roles that need not know."""
         return self.sensitivity is not Sensitivity.NONE
+
+
+def mixed_limits(kinds: Iterable[Kind]) -> set[tuple[str, str]]:
+    """Kinds that everybody sees, each with a sensitive one that counts for its limits.
+
+    Who sees that such a limit speaks against a need learns that its person had the other.
+    """
+    by_code = {kind.code: kind for kind in kinds}
+    return {
+        (kind.code, other)
+        for kind in by_code.values()
+        if not kind.sensitive
+        for limit in kind.limits
+        for other in limit.kinds
+        if other in by_code and by_code[other].sensitive
+    }
 
 
 class _EnteredPrice(Price):
