@@ -38,7 +38,8 @@ OWN = (
      VALUES ('<site>', 'center', 'center', 'UA80', 'UA-30', 'center', 3);
      INSERT INTO stock_state (site_id, item, on_hand, free, version)
      VALUES ('<site>', 'parcel', 5, 4, 2);
-     INSERT INTO capacity_state (site_id, resource, code, version, first_on, free_by_day, total)
+     INSERT INTO capacity_state (site_id, resource, code, version, told_on, told_by_day,
+                                 told_total)
      VALUES ('<site>', 'bed', 'shelter', 4, '2024-05-01', '{2,1}', 3)"""),
     ("payments", """
      INSERT INTO donor (id, name) VALUES ('<donor>', 'Donor');

@@ -15,7 +15,7 @@ from aidmesh_contracts.ids import NeedId
 from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
 from aidmesh_contracts.inventory import CapacityChangedV1, StockChangedV1, SupplyGrewV1
 from aidmesh_contracts.values import CapacityDemand, StockDemand
-from aidmesh_inventory.handlers import changes
+from aidmesh_inventory.handlers import capacity, changes
 from integration.inventory.world import DAY, World, approved, confirmed, night
 
 
@@ -154,11 +154,13 @@ async def test_places_are_free_again(world: World, resource: Literal["bed", "slo
         demand = CapacityDemand(resource="slot", code="counseling", from_on=first_on)
     fact = given(capacity=demand)
     await world.take(fact)
+    await world.run(capacity.tell_capacity)
     busy = (await world.emitted(CapacityChangedV1))[-1].free_by_day
     before = len(await world.emitted(SupplyGrewV1))
 
     await world.take(undone(fact))
 
+    await world.run(capacity.tell_capacity)
     free = (await world.emitted(CapacityChangedV1))[-1].free_by_day
     assert sum(free) - sum(busy) == (3 if resource == "bed" else 1)
     (grown,) = (await world.emitted(SupplyGrewV1))[before:]

@@ -496,10 +496,10 @@ class BedMachine(Machine):
             assert found | left_at_once == self.nights[need_id]
 
     @invariant()
-    def others_are_told_what_is_free(self) -> None:
-        (told,) = self.do(self.world.rows("SELECT first_on, free_by_day FROM capacity_state"))
-        days = [told["first_on"] + timedelta(days=n) for n in range(len(told["free_by_day"]))]
-        assert told["free_by_day"] == [
+    def what_is_free_is_counted(self) -> None:
+        (counted,) = self.do(self.world.rows("SELECT first_on, free_by_day FROM capacity_state"))
+        days = [counted["first_on"] + timedelta(days=n) for n in range(len(counted["free_by_day"]))]
+        assert counted["free_by_day"] == [
             sum(not self.taken(bed_id, (day, day + timedelta(days=1))) for bed_id in self.beds)
             for day in days
         ]

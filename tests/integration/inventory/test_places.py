@@ -320,18 +320,23 @@ async def test_a_night_that_was_given_is_booked_as_a_fact(world: World) -> None:
 async def test_other_regions_are_told_of_free_beds_for_two_weeks(world: World) -> None:
     site_id = await world.site()
     await world.beds(site_id, 2)
+    assert await world.run(capacity.tell_capacity) == 1
     async with world.database.transaction() as tx:
         today = day_of(tx.now)
     await world.take(
         approved(items=(), capacity=night(today, 2), planned_on=today),
     )
+    assert len(await world.emitted(CapacityChangedV1)) == 1, "not with the booking"
+    assert await world.run(capacity.tell_capacity) == 1
     told = await world.emitted(CapacityChangedV1)
     assert [(each.total, each.version) for each in told] == [(2, 1), (2, 2)]
     assert told[-1].first_on == today
     assert told[-1].free_by_day == (1, 1, *[2] * 12)
     assert await world.run(capacity.new_day) == 0
-    await world.execute("UPDATE capacity_state SET first_on = first_on - 1")
+    await world.execute("UPDATE capacity_state SET first_on = first_on - 1, told_on = told_on - 1")
     assert await world.run(capacity.new_day) == 1
+    assert await world.run(capacity.tell_capacity) == 1
+    assert await world.run(capacity.tell_capacity) == 0
     assert len(await world.emitted(CapacityChangedV1)) == 3
 
 

@@ -15,7 +15,7 @@ from aidmesh_contracts.inventory import (
     ReservationRefusedV1,
     SupplyGrewV1,
 )
-from aidmesh_inventory.handlers import sites, stays, sweeps
+from aidmesh_inventory.handlers import capacity, sites, stays, sweeps
 from aidmesh_inventory.store import beds
 from integration.inventory.test_check_outs import check_out, guest, undo
 from integration.inventory.test_facts import given, undone
@@ -53,7 +53,8 @@ async def wanted(world: World, from_on: date, nights: int | None = 2) -> NeedApp
 
 
 async def free(world: World) -> tuple[int, ...]:
-    """What others were last told of the coming nights."""
+    """What others are told of the coming nights."""
+    await world.run(capacity.tell_capacity)
     return (await world.emitted(CapacityChangedV1))[-1].free_by_day
 
 

@@ -72,6 +72,7 @@ def build(settings: Settings | None = None) -> Service:
                 limit=RULE_ASKS_MAX,
             ),
             Sweep("told_stock", 1.0, changes.tell_stock, limit=changes.TOLD_MAX),
+            Sweep("told_capacity", 1.0, capacity.tell_capacity, limit=capacity.TOLD_MAX),
             Sweep("capacity_day", 60.0, capacity.new_day, limit=capacity.REFRESHED_MAX),
             Sweep("slots_of_a_day", 60.0, sweeps.tell_slots, limit=sweeps.LIMIT),
             Sweep(

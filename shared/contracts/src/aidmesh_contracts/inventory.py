@@ -287,7 +287,10 @@ class StockChangedV1(
 class CapacityChangedV1(
     Event, type="inventory.capacity.changed.v1", stream=Stream.EVENTS, key="capacity_key"
 ):
-    """Free places of one kind at one site for the days from `first_on`; highest version wins."""
+    """Free places of one kind at one site for the days from `first_on`; highest version wins.
+
+    Where seats are taken for what is sensitive, some more are told as taken.
+    """
 
     capacity_key: str
     site_id: SiteId

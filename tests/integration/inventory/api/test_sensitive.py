@@ -7,7 +7,9 @@ from aidmesh_chassis.auth import Role
 from aidmesh_chassis.service import Service
 from aidmesh_contracts.ids import NeedId
 from aidmesh_contracts.intake import AidGivenV1
+from aidmesh_contracts.inventory import CapacityChangedV1
 from aidmesh_contracts.values import CapacityDemand, StockDemand
+from aidmesh_inventory.handlers import capacity
 from aidmesh_inventory.handlers.hold import reservation_id_of
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import DAY, World, approved, confirmed, night
@@ -117,6 +119,9 @@ async def test_how_much_is_taken_for_sensitive_needs_is_shown_in_steps(
     seat = CapacityDemand(resource="slot", code="counseling", from_on=day, to_on=day)
     await world.take(approved(), approved(sensitive=True), approved(quantity=2, sensitive=True))
     await world.take(approved(items=(), capacity=seat, sensitive=True, planned_on=day))
+    await world.run(capacity.tell_capacity)
+    told = (await world.emitted(CapacityChangedV1))[-1]
+    assert sum(told.free_by_day) == 8 - 5, "other regions are told what most here are shown"
     for role, held, taken in [
         (Role.CASEWORKER, 4, 1),
         (Role.LEAD, 4, 1),

@@ -58,9 +58,9 @@ _WAITS: Final = """
     WHERE region = $1
 """
 _PLACES: Final = """
-    SELECT c.site_id || ' ' || c.resource || ' ' || c.code, s.area, c.first_on, c.free_by_day,
-           c.version, c.total
-    FROM capacity_state c JOIN site s ON s.id = c.site_id WHERE c.first_on IS NOT NULL
+    SELECT c.site_id || ' ' || c.resource || ' ' || c.code, s.area, c.told_on, c.told_by_day,
+           c.version, c.told_total
+    FROM capacity_state c JOIN site s ON s.id = c.site_id WHERE c.told_on IS NOT NULL
 """
 COPIES: Final = (
     Copy(

@@ -35,7 +35,8 @@ OWN = (Stream.LOCAL, Stream.PRIVATE, Stream.EVENTS)
 
 UNTOLD = {
     "reporting": "SELECT FROM dirty_month",
-    "inventory": "SELECT FROM stock_state WHERE version > told_version",
+    "inventory": "SELECT FROM stock_state WHERE version > told_version"
+    " UNION ALL SELECT FROM capacity_state WHERE untold",
     "payments": "SELECT FROM allotment WHERE version > told_version",
 }
 
@@ -154,8 +155,8 @@ async def play_year(
             await asyncio.gather(*(_work_off(play) for play in plays))
         await _settle(probes)
         seconds = clock() - begun
-        # Peers are told of months, stock and allotments some seconds after they last changed: not
-        # part of the year, but of what is looked at after it.
+        # Peers are told of months, stock, places and allotments some seconds after they last
+        # changed: not part of the year, but of what is looked at after it.
         for service, exists in UNTOLD.items():
             await _until_none(probes, service, f"SELECT EXISTS ({exists})")
         await _settle(probes)

@@ -12,7 +12,7 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Page, PageQuery, Routes
 from aidmesh_chassis.peers import LinkOf, LinkState
 from aidmesh_inventory.api.callers import Staff
-from aidmesh_inventory.domain.shown import surplus
+from aidmesh_inventory.domain.shown import free_shown
 from aidmesh_inventory.store import slots, world
 
 _CAPACITY_KEY: TypeAdapter[tuple[str | None, UUID, str, str]] = TypeAdapter(
@@ -58,12 +58,8 @@ async def hide_sensitive(conn: asyncpg.Connection, rows: Sequence[CapacityRow]) 
         min(row.first_on for row in found.values()),
         max(row.first_on + timedelta(days=len(row.free_by_day)) for row in found.values()),
     )
-    for slot in seated:
-        row = found.get((slot["site_id"], slot["code"]))
-        day = -1 if row is None else (slot["day"] - row.first_on).days
-        if row is not None and 0 <= day < len(row.free_by_day):
-            more = surplus(slot["sensitive"], slot["free"])
-            row.free_by_day[day] = max(0, row.free_by_day[day] - more)
+    for key, row in found.items():
+        row.free_by_day = free_shown(row.first_on, row.free_by_day, seated.get(key, ()))
 
 
 async def _capacity(

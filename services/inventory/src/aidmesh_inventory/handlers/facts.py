@@ -21,7 +21,7 @@ from aidmesh_inventory.domain.requests import place_wanted, use_of, way_of
 from aidmesh_inventory.domain.shares import shares_of
 from aidmesh_inventory.domain.slots import NoSlot
 from aidmesh_inventory.handlers.assets import Handed, register
-from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.capacity import count_places
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import About, Found, Why, open_discrepancies
 from aidmesh_inventory.handlers.hold import draw_picture, places_for
@@ -165,7 +165,7 @@ async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> No
             day = day_of(seat.starts_at)
             grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
     await changes.save(tx)
-    await publish_capacity(tx, keys)
+    await count_places(tx, keys)
     await facts.settle(tx.conn, reasons, "reversed")
     grown.emit(tx)
 
@@ -322,5 +322,5 @@ class _Booking:
         await beds.book(conn, self._beds)
         await slots.book(conn, self._seats)
         await self._changes.save(self._tx)
-        await publish_capacity(self._tx, self._touched)
+        await count_places(self._tx, self._touched)
         await open_discrepancies(self._tx, self._odd)

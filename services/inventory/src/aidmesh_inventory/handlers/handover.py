@@ -17,7 +17,7 @@ from aidmesh_inventory.domain.requests import Way
 from aidmesh_inventory.domain.shares import shares_of
 from aidmesh_inventory.handlers import downtime
 from aidmesh_inventory.handlers.assets import Handed, register
-from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.capacity import count_places
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.discrepancies import Found, Why, open_discrepancies
 from aidmesh_inventory.handlers.stays import arrive, begin_anew, parts_of, too_late
@@ -106,7 +106,7 @@ async def issue(tx: Tx, commands: Sequence[Issue], recorded_by: UUID | None) -> 
     await arrive(tx, {each: day for each, day in came.items() if each in done})
     await _hand_out(tx, done, by_id, allocated, recorded_by)
     if keys:
-        await publish_capacity(tx, keys)
+        await count_places(tx, keys)
     missed = [each for each in commands if each.reservation_id not in {*done, *faults}]
     if missed:
         states = await reservations.states(tx.conn, [each.reservation_id for each in missed])

@@ -19,7 +19,7 @@ from aidmesh_inventory.domain.holding import Granted, Picture, Refusal, Request,
 from aidmesh_inventory.domain.picking import Place, Shelves, Taken
 from aidmesh_inventory.domain.requests import booking_of, is_over, request_of, way_of
 from aidmesh_inventory.domain.slots import Diary
-from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.capacity import count_places
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import release
 from aidmesh_inventory.store import beds, capacity, reservations, sites, slots, stock
@@ -244,7 +244,7 @@ async def _save(
     await beds.book(tx.conn, bed_rows)
     await slots.book(tx.conn, slot_rows)
     await changes.save(tx)
-    await publish_capacity(tx, touched)
+    await count_places(tx, touched)
 
 
 def _reservation(

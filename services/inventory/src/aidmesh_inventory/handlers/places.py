@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.days import day_of
-from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.capacity import count_places
 from aidmesh_inventory.handlers.release import emit_grew, release
 from aidmesh_inventory.store import beds, capacity, sites, slots, stock
 from aidmesh_inventory.store.beds import NewBed
@@ -38,7 +38,7 @@ async def add_beds(
             grown[bed.site_id, bed.code] = grown.get((bed.site_id, bed.code), 0) + 1
         else:
             faults[bed.bed_id] = "code-taken"
-    await publish_capacity(tx, keys)
+    await count_places(tx, keys)
     for (site_id, code), quantity in sorted(grown.items()):
         emit_grew(tx, "bed", code, known[site_id], quantity, at)
     return faults
@@ -53,7 +53,7 @@ async def retire_bed(tx: Tx, bed_id: UUID) -> Literal["not-found", "in-use"] | N
     await capacity.lock(tx.conn, [key])
     if await beds.retire(tx.conn, bed_id, day_of(tx.now)) is None:
         return "in-use"
-    await publish_capacity(tx, [key])
+    await count_places(tx, [key])
     return None
 
 
@@ -72,7 +72,7 @@ async def restore_bed(
     fault = await beds.restore(tx.conn, bed_id)
     if fault is not None:
         return fault
-    await publish_capacity(tx, [key])
+    await count_places(tx, [key])
     emit_grew(tx, "bed", code, place, 1, at)
     return None
 
@@ -102,7 +102,7 @@ async def add_slots(
             grown[key] = grown.get(key, 0) + slot.seats
         else:
             faults[slot.slot_id] = "professional-busy"
-    await publish_capacity(tx, keys)
+    await count_places(tx, keys)
     for (site_id, code, day), quantity in sorted(grown.items()):
         emit_grew(tx, "slot", code, known[site_id], quantity, at, on=day)
     return faults
@@ -119,5 +119,5 @@ async def cancel_slot(tx: Tx, slot_id: UUID) -> Literal["not-found", "not-open"]
     if seated is None:
         return "not-open"
     await release(tx, seated, "relocated")
-    await publish_capacity(tx, [key])
+    await count_places(tx, [key])
     return None

@@ -11,7 +11,7 @@ from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
 from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
 from aidmesh_inventory.domain.picking import Place
-from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.capacity import count_places
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.store import beds, capacity, reservations, sites, slots, stock
 from aidmesh_inventory.store.reservations import Changed
@@ -76,7 +76,7 @@ async def release(
             day = day_of(seat.starts_at)
             grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
     await changes.save(tx)
-    await publish_capacity(tx, keys)
+    await count_places(tx, keys)
     for over in changed:
         emit_released(tx, over.reservation_id, over.need_id, over.attempt_no, cause, over.issue_no)
     grown.emit(tx)

@@ -11,7 +11,7 @@ from aidmesh_contracts.ids import NeedId, ReservationId, derive_id
 from aidmesh_contracts.inventory import StaySettledV1
 from aidmesh_inventory.domain.beds import Stay, arrived, left, stays_on
 from aidmesh_inventory.domain.shares import Part, shares_of
-from aidmesh_inventory.handlers.capacity import publish_capacity
+from aidmesh_inventory.handlers.capacity import count_places
 from aidmesh_inventory.handlers.discrepancies import Found, open_discrepancies
 from aidmesh_inventory.handlers.release import Grown, emit_grew
 from aidmesh_inventory.store import beds, capacity, check_outs, reservations, sites, stock
@@ -126,7 +126,7 @@ async def check_out(
             goods.get(reservation_id, ()),
         )  # fmt: skip
     await _correct(tx, changed, numbers, left_on=leaving, by_clock=by_clock)
-    await publish_capacity(tx, keys)
+    await count_places(tx, keys)
     places = await sites.areas_of(tx.conn, [site_id for site_id, _, _ in freed])
     for (site_id, code, need_id), quantity in freed.items():
         emit_grew(tx, "bed", code, places[site_id], quantity, at, freed_by=need_id)
@@ -169,7 +169,7 @@ async def undo_check_out(
         stay.to_on or days_after(stay.from_on, stay.nights),
         await reservations.allocated(tx.conn, [reservation_id]), taken_back=reason,
     )  # fmt: skip
-    await publish_capacity(tx, keys)
+    await count_places(tx, keys)
     return None
 
 
@@ -180,7 +180,7 @@ async def begin_anew(tx: Tx, attempt: Changed, at: datetime) -> None:
     """
     booked = await beds.booked(tx.conn, [attempt.reservation_id])
     await beds.forget_leaving(tx.conn, attempt.reservation_id)
-    await publish_capacity(tx, {(bed.site_id, "bed", bed.code) for bed in booked})
+    await count_places(tx, {(bed.site_id, "bed", bed.code) for bed in booked})
     grown = Grown(await sites.areas_of(tx.conn, [bed.site_id for bed in booked]), at)
     for bed in booked:
         if bed.still_here and bed.in_use:

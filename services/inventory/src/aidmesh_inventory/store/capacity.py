@@ -1,6 +1,6 @@
-"""The state of each kind of place at each site: mutex, version, and what was last told."""
+"""The state of each kind of place at each site: mutex, what is free, and what was last told."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -25,9 +25,8 @@ class State:
     code: str
     area: str
     first_on: date
-    free_by_day: tuple[int, ...]
+    free_by_day: Sequence[int]
     total: int
-    version: int
 
 
 async def lock(conn: asyncpg.Connection, keys: Collection[Key]) -> None:
@@ -73,12 +72,15 @@ async def _lock_existing(conn: asyncpg.Connection, columns: list[list[object]]) 
     )
 
 
-async def refresh(conn: asyncpg.Connection, keys: Collection[Key], today: date) -> list[State]:
-    """Count anew what is free; returns only what differs from what was last told."""
+async def refresh(conn: asyncpg.Connection, keys: Collection[Key], today: date) -> None:
+    """Count anew what is free, and note that others were not told.
+
+    Of slots always: what they are told depends on whom the seats are for as well.
+    """
     wanted = sorted(set(keys))
     if not wanted:
-        return []
-    rows = await conn.fetch(
+        return
+    await conn.execute(
         f"""
         WITH k AS (
             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (site_id, resource, code)
@@ -115,36 +117,65 @@ async def refresh(conn: asyncpg.Connection, keys: Collection[Key], today: date) 
             GROUP BY 1, 2, 3
         )
         UPDATE capacity_state c
-        SET version = c.version + 1, first_on = $4, free_by_day = n.free_by_day, total = n.total
-        FROM counted n, site
+        SET first_on = $4, free_by_day = n.free_by_day, total = n.total, untold = true
+        FROM counted n
         WHERE c.site_id = n.site_id AND c.resource = n.resource AND c.code = n.code
-          AND site.id = c.site_id
-          AND (c.first_on, c.free_by_day, c.total)
-              IS DISTINCT FROM ($4::date, n.free_by_day, n.total)
-        RETURNING c.site_id, c.resource, c.code, site.area, c.first_on, c.free_by_day, c.total,
-                  c.version
+          AND (c.resource = 'slot' OR (c.first_on, c.free_by_day, c.total)
+              IS DISTINCT FROM ($4::date, n.free_by_day, n.total))
         """,  # noqa: S608 - a constant
         *(list(column) for column in zip(*wanted, strict=True)),
         today,
         DAYS,
     )
-    return [
-        State(
-            row["site_id"],
-            row["resource"],
-            row["code"],
-            row["area"],
-            row["first_on"],
-            tuple(row["free_by_day"]),
-            row["total"],
-            row["version"],
-        )
-        for row in rows
-    ]
+
+
+async def take_untold(conn: asyncpg.Connection, limit: int) -> list[State]:
+    """Kinds of places that others were not told of since they were counted, as they are now."""
+    rows = await conn.fetch(
+        """
+        WITH untold AS (
+            SELECT site_id, resource, code FROM capacity_state WHERE untold
+            ORDER BY site_id, resource, code LIMIT $1 FOR NO KEY UPDATE)
+        UPDATE capacity_state c SET untold = false FROM untold u, site
+        WHERE c.site_id = u.site_id AND c.resource = u.resource AND c.code = u.code
+          AND site.id = c.site_id
+        RETURNING c.site_id, c.resource, c.code, site.area, c.first_on, c.free_by_day, c.total
+        """,
+        limit,
+    )
+    return [State(*row) for row in rows]
+
+
+async def tell(conn: asyncpg.Connection, states: Sequence[State]) -> list[tuple[State, int]]:
+    """Note what others are told; returns what differs from the last word, and its version."""
+    rows = await conn.fetch(
+        """
+        UPDATE capacity_state c
+        SET version = c.version + 1, told_on = n.first_on, told_by_day = n.free_by_day,
+            told_total = n.total
+        FROM (SELECT site_id, resource, code, first_on,
+                     string_to_array(free_by_day, ' ')::int[] AS free_by_day, total
+              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::date[], $5::text[], $6::int[])
+                   AS t (site_id, resource, code, first_on, free_by_day, total)) AS n
+        WHERE c.site_id = n.site_id AND c.resource = n.resource AND c.code = n.code
+          AND (c.told_on, c.told_by_day, c.told_total)
+              IS DISTINCT FROM (n.first_on, n.free_by_day, n.total)
+        RETURNING c.site_id, c.resource, c.code, c.version
+        """,
+        [each.site_id for each in states],
+        [each.resource for each in states],
+        [each.code for each in states],
+        [each.first_on for each in states],
+        [" ".join(str(free) for free in each.free_by_day) for each in states],
+        [each.total for each in states],
+    )
+    versions = {(row["site_id"], row["resource"], row["code"]): row["version"] for row in rows}
+    found = ((each, versions.get((each.site_id, each.resource, each.code))) for each in states)
+    return [(each, version) for each, version in found if version is not None]
 
 
 async def stale(conn: asyncpg.Connection, today: date, limit: int) -> list[Key]:
-    """Kinds of places of which was told from an earlier day on."""
+    """Kinds of places that were counted from an earlier day on."""
     rows = await conn.fetch(
         """
         SELECT site_id, resource, code FROM capacity_state

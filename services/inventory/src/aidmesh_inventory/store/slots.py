@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_inventory.domain import shown
 from aidmesh_inventory.domain.slots import Slot
 
 
@@ -173,13 +174,16 @@ _SENSITIVE = """
 
 async def with_sensitive(
     conn: asyncpg.Connection, site_ids: Collection[UUID], from_on: date, to_on: date
-) -> list[asyncpg.Record]:
-    """Open slots of these sites, in [from_on, to_on), with seats for what only some may see."""
-    return await conn.fetch(
+) -> dict[tuple[UUID, str], list[shown.Seated]]:
+    """Open slots of these sites, in [from_on, to_on), with seats for what only some may see.
+
+    By site and kind.
+    """
+    rows = await conn.fetch(
         f"""
         SELECT * FROM (
             SELECT site_id, code, (starts_at AT TIME ZONE 'Europe/Kyiv')::date AS day,
-                   seats - taken AS free, {_SENSITIVE} AS sensitive
+                   {_SENSITIVE} AS sensitive, seats - taken AS free
             FROM slot
             WHERE site_id = ANY($1::uuid[]) AND status = 'open' AND taken > 0
               AND starts_at >= $2::date::timestamp AT TIME ZONE 'Europe/Kyiv'
@@ -190,6 +194,10 @@ async def with_sensitive(
         from_on,
         to_on,
     )
+    found: dict[tuple[UUID, str], list[shown.Seated]] = {}
+    for site_id, code, *seated in rows:
+        found.setdefault((site_id, code), []).append(shown.Seated(*seated))
+    return found
 
 
 async def page(

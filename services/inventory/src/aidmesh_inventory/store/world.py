@@ -208,7 +208,7 @@ async def own_capacity(
     after: tuple[UUID, str, str] | None = None,
     limit: int | None = None,
 ) -> list[asyncpg.Record]:
-    """This region's free places as last told, of some kinds or all; none at a closed site."""
+    """This region's free places as last counted, of some kinds or all; none at a closed site."""
     return await conn.fetch(
         """
         SELECT c.site_id, site.area, c.resource, c.code, c.first_on, c.total, now() AS as_of,
