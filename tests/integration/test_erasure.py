@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,16 +32,25 @@ from aidmesh_chassis.keys import MASTER, NOTIFICATION, PAYMENTS, KeyRing
 from aidmesh_chassis.outbox import Origin
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.consumers import consumers_of
-from aidmesh_contracts.intake import ContactSealedV1, NeedApprovedV1, PayeeSealedV1
+from aidmesh_contracts.intake import (
+    ContactSealedV1,
+    NeedApprovedV1,
+    NeedReadyUntilV1,
+    PayeeSealedV1,
+)
 from aidmesh_payments.handlers import sweeps
 from aidmesh_payments.handlers.payouts import Step
 from integration.intake.test_privacy import PERSON
-from integration.intake.world import World, open_world
+from integration.intake.world import World, only, open_world
 from integration.notification.world import World as Messages
 from integration.payments.offices import MAKER, Desk, confirmed, open_desk
 from integration.payments.paying import take_step
 from support.servers import DatabaseFactory
 
+TABLES = """
+    SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
+    AND relnamespace = 'public'::regnamespace
+"""
 UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BASE64 = re.compile(rb"[A-Za-z0-9+/]{64,}={0,2}")
 IBANS = ("UA213223130000026007233566001", "UA903052992990004149123456789")
@@ -110,11 +120,7 @@ async def everything(databases: Sequence[Database], keys: KeyRing) -> list[bytes
     ids: set[UUID] = set()
     for database in databases:
         async with database.read() as conn:
-            tables = await conn.fetch(
-                "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
-                " AND relnamespace = 'public'::regnamespace"
-            )
-            for table in tables:
+            for table in await conn.fetch(TABLES):
                 for row in await conn.fetch(f'SELECT * FROM "{table["relname"]}"'):  # noqa: S608
                     ids |= {UUID(text) for text in UUIDS.findall(repr(dict(row)))}
                     blobs += [bytes(each) for each in row.values() if isinstance(each, bytes)]
@@ -271,6 +277,42 @@ async def test_a_thief_of_everything_finds_nothing_of_the_erased(region: Region)
     await region.payments.execute("UPDATE payout SET settled_on = settled_on - 366 * 6")
     await region.payments.run(sweeps.forget_payees)
     assert await region.readable() == set()
+
+
+async def test_until_when_something_was_of_use_is_forgotten(region: Region) -> None:
+    """The hour at which PEP ends tells when the exposure was."""
+    until = datetime.now(UTC) + timedelta(hours=67)
+    exposed_at = (until - timedelta(hours=72)).isoformat()
+    need_id = await region.intake.request("pep_navigation", exposed_at=exposed_at)
+    (ready,) = only(await region.intake.published(), NeedReadyUntilV1)
+    await set_aside(region.messages.database, ready, ready.person_id)
+    await region.settle()
+    await region.messages.take(ready)
+    tables = {"need", "outbox", "message", "dead_letter"}
+    assert await telling(region, until) == tables
+    person_id = (await region.intake.need(need_id))["person_id"]
+    await region.intake.post(f"/v1/persons/{person_id}:erase", None, Role.LEAD)
+    assert await telling(region, until) == tables - {"need", "outbox"}
+    await region.settle()
+    assert await telling(region, until) == set()
+
+
+async def telling(region: Region, at: datetime) -> set[str]:
+    """The tables of any service in which an instant stands, as a time or in a text."""
+    text = at.strftime("%Y-%m-%dT%H:%M:%S")
+    found = set()
+    for database in region.databases:
+        async with database.read() as conn:
+            for table in await conn.fetch(TABLES):
+                for row in await conn.fetch(f'SELECT * FROM "{table["relname"]}"'):  # noqa: S608
+                    if any(
+                        each == at
+                        or (isinstance(each, str) and text in each)
+                        or (isinstance(each, bytes) and text.encode() in each)
+                        for each in row.values()
+                    ):
+                        found.add(table["relname"])
+    return found
 
 
 async def test_everyone_else_stays_readable(region: Region) -> None:

@@ -10,7 +10,7 @@ from aidmesh_chassis import outbox
 from aidmesh_chassis.consuming import Received, Subscription
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.running import Running
-from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_contracts.intake import ContactSealedV1, NeedReadyUntilV1
 from aidmesh_contracts.streams import Stream
 from integration.chassis.parts import Effect, Producer, Taker, opened, record
 from support.servers import DatabaseFactory, NatsRegion
@@ -38,7 +38,7 @@ async def taker(database: DatabaseFactory, nats_region: NatsRegion) -> AsyncIter
     async def handle(tx: Tx, batch: Sequence[Received[ContactSealedV1]]) -> None:
         await effect[0](tx, batch)
 
-    subscription = Subscription(Stream.PRIVATE, {ContactSealedV1: handle})
+    subscription = Subscription(Stream.PRIVATE, {ContactSealedV1: handle, NeedReadyUntilV1: handle})
     service = service_of("notification", nats_region, db, [subscription])
     task = asyncio.create_task(Running(service).run())
     await eventually(lambda: is_open(db))

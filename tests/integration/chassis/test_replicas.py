@@ -11,7 +11,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.inbox import Letter
 from aidmesh_chassis.running import Running
 from aidmesh_chassis.upkeep import Sweep
-from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_contracts.intake import ContactSealedV1, NeedReadyUntilV1
 from aidmesh_contracts.streams import Stream
 from integration.chassis.parts import Producer, emit, in_stream, opened, pending
 from support.servers import DatabaseFactory, NatsRegion
@@ -77,7 +77,9 @@ async def test_two_copies_take_in_one_durable_once(
             )
             by[name] += len(numbers)
 
-        subscription = Subscription(Stream.PRIVATE, {ContactSealedV1: handle})
+        subscription = Subscription(
+            Stream.PRIVATE, {ContactSealedV1: handle, NeedReadyUntilV1: handle}
+        )
         own = Database(dsn, outbox.Origin("kyiv", "notification"))
         return Running(service_of("notification", nats_region, own, [subscription]))
 

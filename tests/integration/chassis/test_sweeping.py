@@ -9,7 +9,7 @@ from aidmesh_chassis.consuming import Received, Subscription
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.running import Running
 from aidmesh_chassis.upkeep import Sweep
-from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_contracts.intake import ContactSealedV1, NeedReadyUntilV1
 from aidmesh_contracts.streams import Stream
 from integration.chassis.parts import Producer, emit, in_stream, opened
 from support.servers import DatabaseFactory, NatsRegion
@@ -43,7 +43,7 @@ async def test_a_careful_sweep_waits_for_what_came_during_an_outage(
         "notification",
         nats_region,
         await opened(await database("notification"), "notification"),
-        [Subscription(Stream.PRIVATE, {ContactSealedV1: handle})],
+        [Subscription(Stream.PRIVATE, {ContactSealedV1: handle, NeedReadyUntilV1: handle})],
     )
     service.sweeps = (
         Sweep("careful", 0.05, sweep("careful"), when_abreast=True),

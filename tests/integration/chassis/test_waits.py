@@ -17,7 +17,7 @@ from aidmesh_chassis.peers import Peers
 from aidmesh_chassis.running import Running
 from aidmesh_chassis.settings import ServiceSettings
 from aidmesh_chassis.waits import Wait
-from aidmesh_contracts.intake import ContactSealedV1
+from aidmesh_contracts.intake import ContactSealedV1, NeedReadyUntilV1
 from aidmesh_contracts.streams import Stream
 from integration.chassis.parts import record
 from support.loglines import written
@@ -60,7 +60,7 @@ async def test_a_service_whose_server_hangs_says_so_once(
     await road.open()
     db = Database(await database("notification"), Origin("kyiv", "notification"))
     settings = over_the_road("notification", nats_region, road)
-    subscription = Subscription(Stream.PRIVATE, {ContactSealedV1: record})
+    subscription = Subscription(Stream.PRIVATE, {ContactSealedV1: record, NeedReadyUntilV1: record})
     with written("notification") as lines:
         running = Running(service_at("notification", settings, db, [subscription]))
         task = asyncio.create_task(running.run())

@@ -9,8 +9,11 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.base import Event
+from aidmesh_contracts.days import day_of
 from aidmesh_contracts.intake import (
     NeedClosedV1,
+    NeedReadyUntilV1,
+    NeedReadyV1,
     NeedWithdrawnV1,
     PayeeErasedV1,
     PayeeSealedV1,
@@ -18,6 +21,9 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.payments import CommitmentReversedV1
 from aidmesh_intake.checks import CHECKS
+from aidmesh_intake.domain.records import replace
+from aidmesh_intake.domain.steps import ready_event
+from aidmesh_intake.handlers.locking import lock_needs
 from integration.intake.test_privacy import REQUEST
 from integration.intake.world import (
     World,
@@ -100,12 +106,42 @@ async def test_erasure_deletes_the_key_and_what_was_sealed(world: World) -> None
 
 
 async def test_erasure_forgets_since_when_hours_counted(world: World) -> None:
-    exposed_at = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
-    need_id = await world.request("pep_navigation", exposed_at=exposed_at)
+    exposed_at = datetime.now(UTC) - timedelta(hours=5)
+    need_id = await world.request("pep_navigation", exposed_at=exposed_at.isoformat())
+    until = exposed_at + timedelta(hours=72)
+    told = """
+        SELECT count(*) FROM outbox WHERE position($1::text IN convert_from(payload, 'UTF8')) > 0
+           AND (stream = 'PRIVATE') = $2
+    """
+    hour = until.strftime("%Y-%m-%dT%H:%M:%S")
+    (ready,) = only(await world.published(), NeedReadyUntilV1)
+    assert (ready.need_id, ready.until_at) == (need_id, until)
+    assert await value(world, told, hour, True) == 1
+    assert await value(world, told, hour, False) == 0, "only where nothing is kept for long"
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE outbox SET status = 'acked', ack_seq = seq, acked_at = now()")
     shown = await world.need(need_id)
     assert shown["needed_until"] is not None
     await erase(world, shown["person_id"])
     assert await value(world, "SELECT needed_until FROM need") is None
+    assert await value(world, told, hour, True) == 0
+    assert await value(world, told, hour, False) == 0
+
+
+async def test_an_hour_is_told_only_where_somebody_is_told_of_it(world: World) -> None:
+    """A household as such is sent no message: nobody takes the hour in, and nobody forgets it."""
+    exposed_at = datetime.now(UTC) - timedelta(hours=5)
+    need_id = await world.request("pep_navigation", exposed_at=exposed_at.isoformat())
+    async with world.db.transaction() as tx:
+        (need,) = (await lock_needs(tx, [need_id])).values()
+    for one, in_person in [
+        (need, True),
+        (replace(need, person_id=None), False),
+        (replace(need, needed_by=day_of(exposed_at)), False),
+    ]:
+        news = ready_event(one, in_person=in_person)
+        assert type(news) is NeedReadyV1
+        assert news.until_at != need.needed_until
 
 
 async def test_what_was_not_published_yet_is_withdrawn(world: World) -> None:

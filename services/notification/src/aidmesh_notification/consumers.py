@@ -8,6 +8,7 @@ from aidmesh_contracts.intake import (
     ContactSealedV1,
     NeedClosedV1,
     NeedFulfilledV1,
+    NeedReadyUntilV1,
     NeedReadyV1,
     NeedToldV1,
     NeedWithdrawnV1,
@@ -31,5 +32,11 @@ def subscriptions(message_hours_max: int) -> tuple[Subscription, ...]:
                 NeedReadyV1: queueing.queue_ready(message_hours_max),
             },
         ),
-        Subscription(Stream.PRIVATE, {ContactSealedV1: people.keep_contacts}),
+        Subscription(
+            Stream.PRIVATE,
+            {
+                ContactSealedV1: people.keep_contacts,
+                NeedReadyUntilV1: queueing.queue_ready(message_hours_max),
+            },
+        ),
     )

@@ -200,7 +200,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.PersonErasedV1,
         ),
     ),
-    Consumer("notification", Stream.PRIVATE, (intake.ContactSealedV1,)),
+    Consumer("notification", Stream.PRIVATE, (intake.ContactSealedV1, intake.NeedReadyUntilV1)),
     Consumer(
         "reporting",
         Stream.LOCAL,

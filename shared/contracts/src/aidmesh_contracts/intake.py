@@ -95,7 +95,8 @@ class NeedReadyV1(Event, type="intake.need.ready.v1", stream=Stream.LOCAL, key="
     Attributes:
         collect_days: for how many days goods and cash are kept for somebody who was told.
         visit: of a bed or a slot: when to come, whatever the days are.
-        until_at: the instant after which it is of no use, where the need itself has one.
+        until_at: the instant after which it is of no use, where the need itself has one: the end of
+            a day. Events from before `NeedReadyUntilV1` may name an hour.
         to_come: whether the person has to come for it; not where all of it is sent to them, by
             bank, card or post. None where that is not known: then they are told to.
         in_person: what a message of this attempt said, or would say, is not true any more: a
@@ -113,6 +114,18 @@ class NeedReadyV1(Event, type="intake.need.ready.v1", stream=Stream.LOCAL, key="
     until_at: AwareDatetime | None = None
     to_come: bool | None = None
     in_person: bool = False
+
+
+class NeedReadyUntilV1(
+    NeedReadyV1, type="intake.need.ready_until.v1", stream=Stream.PRIVATE, key="person_id"
+):
+    """The same, said instead of it where hours count: until when tells since when they do.
+
+    So it is kept no longer than sealed data, and goes with whoever is erased.
+    """
+
+    person_id: PersonId
+    until_at: AwareDatetime
 
 
 class NeedToldV1(Event, type="intake.need.told.v1", stream=Stream.LOCAL, key="need_id"):
@@ -358,6 +371,7 @@ EVENTS: tuple[type[Event], ...] = (
     NeedConfirmedV1,
     NeedWithdrawnV1,
     NeedReadyV1,
+    NeedReadyUntilV1,
     NeedToldV1,
     NeedWaitlistedV1,
     NeedUnlistedV1,

@@ -13,6 +13,7 @@ from aidmesh_contracts.intake import (
     NeedApprovedV1,
     NeedClosedV1,
     NeedConfirmedV1,
+    NeedReadyUntilV1,
     NeedReadyV1,
     NeedToldV1,
     NeedUnlistedV1,
@@ -142,10 +143,13 @@ def progress(need: Need, now: datetime) -> tuple[Need, tuple[Event, ...]]:
 def ready_event(need: Need, *, in_person: bool = False) -> NeedReadyV1:
     """The news that the person may be told.
 
+    An hour until when it is of use is said apart, where it is kept for some days only, and only
+    where somebody is to be told of it.
+
     Args:
         in_person: they were told, or a message is about to tell them, what holds no more.
     """
-    return NeedReadyV1(
+    ready = NeedReadyV1(
         need_id=need.id,
         attempt_no=need.attempt_no,
         kind=need.kind,
@@ -154,10 +158,15 @@ def ready_event(need: Need, *, in_person: bool = False) -> NeedReadyV1:
         site_id=need.at_site_id or need.site_id,
         collect_days=need.collect_days,
         visit=need.visit,
-        until_at=_of_use_until(need),
         to_come=need.to_come,
         in_person=in_person,
     )
+    until_at = _of_use_until(need)
+    if until_at is None or until_at != need.needed_until:
+        return ready.model_copy(update={"until_at": until_at})
+    if need.person_id is None or need.to_come is False or in_person:
+        return ready
+    return NeedReadyUntilV1.model_validate(ready.model_dump() | {"until_at": until_at})
 
 
 def _of_use_until(need: Need) -> datetime | None:
