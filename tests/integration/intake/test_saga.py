@@ -356,6 +356,7 @@ async def test_aid_already_given_is_never_refused(world: World) -> None:
         need |= {"given": True, "served_on": "2024-03-01"}
         await world.post("/v1/requests", body, status=201)
         (given,) = only(await world.published(), AidGivenV1)
+        assert given.entered_by == world.staff_id
         assert given.money is not None
         assert given.money.amount_minor == amount_minor
 

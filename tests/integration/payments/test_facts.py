@@ -1,8 +1,9 @@
 """Aid entered as given, reversed: its money comes back, in whichever order the news comes."""
 
 import asyncio
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,10 +20,11 @@ from aidmesh_contracts.payments import (
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.handlers import allotting
 from aidmesh_payments.handlers.commitments import settle_discrepancy
-from integration.payments.offices import CHECKER, Desk, approved, confirmed
+from integration.payments.callers import Api
+from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed
 
 
-def given(amount_minor: int) -> AidGivenV1:
+def given(amount_minor: int, by: UUID | None = None) -> AidGivenV1:
     return AidGivenV1(
         need_id=NeedId(uuid4()),
         kind="financial_aid",
@@ -32,6 +34,7 @@ def given(amount_minor: int) -> AidGivenV1:
         money=MoneyDemand(
             amount_minor=amount_minor, currency="UAH", cost_category="cash", by="payout"
         ),
+        entered_by=by,
     )
 
 
@@ -175,3 +178,60 @@ async def test_a_reversed_service_of_an_attempt_is_none_of_this(desk: Desk) -> N
     await desk.feed(undone(need.need_id))
     assert await desk.told() == []
     assert await desk.value("SELECT committed_minor FROM allotment") == 3_000
+
+
+async def reviews(api: Api) -> dict[str, Any]:
+    """What a second person has to look at, by id, the most urgent first."""
+    rows = (await api.get("/v1/payouts/reviews"))["payouts"]
+    return {row["id"]: row for row in rows}
+
+
+async def test_cash_that_one_person_enters_as_given_is_looked_at_by_another(api: Api) -> None:
+    await api.purse()
+    desk = api.desk
+    limit = desk.office.float_limit_minor("UAH")
+    little, much = given(limit, by=CHECKER), given(limit + 1, by=CHECKER)
+    nobody_bears = given(9_000_000, by=MAKER)
+    money = MoneyDemand(amount_minor=1, currency="UAH", cost_category="cash", by="provider")
+    served = little.model_copy(update={"need_id": NeedId(uuid4()), "money": money})
+    await desk.feed(little, much, nobody_bears, served)
+    assert await desk.value("SELECT count(*) FROM commitment WHERE state = 'spent'") == 3
+
+    found = await reviews(api)
+    assert {row["need_id"] for row in found.values()} == {
+        str(fact.need_id) for fact in (little, much, nobody_bears)
+    }, "not what a provider is paid: that is by bill"
+    assert list(found)[-1] == str(little.need_id), "what is much comes first"
+    overdue = {need_id for need_id, row in found.items() if row["review_overdue"]}
+    assert overdue == {str(much.need_id), str(nobody_bears.need_id)}
+    row = found[str(little.need_id)]
+    assert (row["given"], row["amount_minor"], row["settler"]) == (True, limit, str(CHECKER))
+    days = datetime.fromisoformat(row["review_due_at"]) - datetime.now(UTC)
+    assert timedelta(days=6, hours=23) < days <= timedelta(days=7)
+
+    path = f"/v1/payouts/{much.need_id}:review"
+    refused = await api.post_as(api.checker, path, 409)
+    assert refused["type"] == "urn:aidmesh:problem:second-person-needed"
+    await api.post(path)
+    assert (await api.post(path, 409))["type"] == "urn:aidmesh:problem:already-reviewed"
+    await api.post(f"/v1/payouts/{uuid4()}:review", 404)
+    assert set(await reviews(api)) == {str(little.need_id), str(nobody_bears.need_id)}
+    pages: list[Any] = []
+    after = ""
+    while not pages or pages[-1]["next"]:
+        pages.append(await api.get(f"/v1/payouts/reviews?limit=1{after}"))
+        after = f"&after={pages[-1]['next']}"
+    assert [page["payouts"][0]["id"] for page in pages] == list(await reviews(api))
+
+
+async def test_nobody_looks_at_what_was_not_given(api: Api) -> None:
+    await api.purse()
+    fact, early, seen = given(5_000), given(5_000), given(5_000)
+    await api.desk.feed(undone(early.need_id))
+    await api.desk.feed(fact, early, seen)
+    await api.post(f"/v1/payouts/{seen.need_id}:review")
+    await api.desk.feed(fact)
+    assert set(await reviews(api)) == {str(fact.need_id)}
+    await api.desk.feed(undone(fact.need_id), undone(seen.need_id))
+    assert await reviews(api) == {}
+    assert await api.desk.value("SELECT need_id FROM given_review") == seen.need_id

@@ -247,3 +247,15 @@ async def test_every_queue_of_payouts_has_a_next_page(browser: "Browser") -> Non
         if path == "/v1/payouts"
     }
     assert after == dict.fromkeys(states) | {"accepted": "c-1", "draft": "c-2"}
+
+
+async def test_what_was_entered_as_given_is_told_from_what_was_paid(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    reviews = {
+        "payouts": [PAID_ALONE, {**PAID_ALONE, "id": str(NEED), "given": True}],
+        "next": None,
+    }
+    browser.desk.region.answers["GET /v1/payouts/reviews"] = (200, reviews)
+    page = (await browser.get("/money")).text
+    assert page.count("entered as already given</span>") == 1
+    assert f'action="/money/review/{NEED}"' in page

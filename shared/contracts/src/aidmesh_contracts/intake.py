@@ -253,6 +253,8 @@ class AidGivenV1(Event, type="intake.aid.given.v1", stream=Stream.LOCAL, key="ne
 
     Attributes:
         to_site_id: the site that the goods were for.
+        entered_by: the member of staff who says so, whatever they are called; somebody else looks
+            at cash that was given. None where that is not known.
     """
 
     need_id: NeedId
@@ -268,6 +270,7 @@ class AidGivenV1(Event, type="intake.aid.given.v1", stream=Stream.LOCAL, key="ne
     capacity: CapacityDemand | None = None
     money: MoneyDemand | None = None
     sensitive: bool = True
+    entered_by: UUID | None = None
 
 
 class PersonMergedV1(Event, type="intake.person.merged.v1", stream=Stream.LOCAL, key="person_id"):

@@ -215,10 +215,12 @@ class Payout(View):
     Attributes:
         assigned_to: the office of another region that is to pay it; link: whether it is heard.
         programme, grant_code, budget_line: what it is for; None where that is not shown.
+        given: it has no payout: somebody entered it as given.
     """
 
     id: UUID
     need_id: UUID | None = None
+    given: bool = False
     programme: str | None = None
     grant_code: str | None = None
     budget_line: str | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final
+from uuid import UUID
 
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import NeedId, PayeeRef, SiteId, derive_id
@@ -189,13 +190,16 @@ def settle(need: Need, how: Settlement) -> Decision:
     return moved(need, replace(need, attention=None, settled=how), f"settled_{how}")
 
 
-def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need, tuple[Event, ...]]:
+def give(
+    need: Need, served_on: date, minutes: int | None = None, *, by: UUID | None = None
+) -> tuple[Need, tuple[Event, ...]]:
     """Record aid that was given before it was entered; returns the need as first saved.
 
     Nothing can refuse it: it is a fact.
 
     Args:
         minutes: how long one slot of its kind takes.
+        by: who enters it, if that is known.
     """
     ask = need.ask
     quantity, unit = need.quantity, need.unit
@@ -233,6 +237,7 @@ def give(need: Need, served_on: date, minutes: int | None = None) -> tuple[Need,
         capacity=ask.capacity,
         money=ask.money,
         sensitive=need.sensitive,
+        entered_by=by,
     )
     return served, (given, event)
 

@@ -6,6 +6,7 @@ All of a call's rows are written by one statement per table, whatever their numb
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
@@ -47,6 +48,13 @@ class Registered:
     needs: tuple[Need, ...]
 
 
+class _Given(NamedTuple):
+    """When something was given, and who says so."""
+
+    on: date
+    entered_by: UUID | None
+
+
 async def register(
     tx: Tx, vault: OpenVault, kinds: Mapping[str, Kind], drafts: Sequence[Draft]
 ) -> list[Registered]:
@@ -64,7 +72,7 @@ async def register(
     lockers: dict[UUID, Locker] = {}
     requests: list[request_store.RequestRow] = []
     needs: list[Need] = []
-    given: dict[UUID, date] = {}
+    given: dict[UUID, _Given] = {}
     queue_no = iter(await need_store.queue_numbers(tx.conn, sum(len(d.needs) for d in drafts)))
     for draft in drafts:
         person = people.of(draft)
@@ -89,7 +97,7 @@ async def register(
             need = _need(draft, each, person, household_id, points[each.id], next(queue_no))
             needs.append(need)
             if each.given_on is not None:
-                given[need.id] = each.given_on
+                given[need.id] = _Given(each.given_on, draft.caseworker)
             _tell_payee(tx, vault, each, need, draft.caseworker)
     needs = await _with_members(tx, needs)
     decided = await _decide(tx, kinds, needs, given, people.newcomers)
@@ -156,7 +164,7 @@ async def _decide(
     tx: Tx,
     kinds: Mapping[str, Kind],
     needs: Sequence[Need],
-    given: Mapping[UUID, date],
+    given: Mapping[UUID, _Given],
     newcomers: frozenset[UUID],
 ) -> list[tuple[Need, tuple[Event, ...], str]]:
     """Facts are recorded, what the rule lets pass is approved, the rest waits for a person."""
@@ -166,7 +174,8 @@ async def _decide(
         kind = kinds[need.kind]
         if need.id in given:
             minutes = None if kind.capacity is None else kind.capacity.minutes
-            facts[need.id] = commands.give(need, given[need.id], minutes)
+            fact = given[need.id]
+            facts[need.id] = commands.give(need, fact.on, minutes, by=fact.entered_by)
         elif approves_itself(kind, need.quantity, need.ask):
             by_rule.append(need)
     verdicts = (

@@ -67,9 +67,12 @@ class PayoutPage(Page):
 
 
 class PayoutReview(Answer):
-    """A payout that one person paid alone and a second has to look at.
+    """What one person paid alone, or entered as given, and a second has to look at.
 
     Attributes:
+        id: of the payout; of what was entered as given, which has none, the need's.
+        given: somebody, the `settler`, entered it as given.
+        review_overdue: above the float limit what was entered as given is due at once.
         programme, grant_code, budget_line: what it was for; of a sensitive need None for those
             who may not see what is sensitive.
     """
@@ -79,6 +82,7 @@ class PayoutReview(Answer):
     amount_minor: int
     currency: str
     mechanism: str | None
+    given: bool
     settler: UUID | None
     settled_on: date | None
     review_due_at: datetime

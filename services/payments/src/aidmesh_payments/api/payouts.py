@@ -117,7 +117,7 @@ def router(desk: Desk) -> Routes:
 
     @routes.get("/payouts/reviews", response_model=PayoutReviewPage)
     async def reviews(caller: Reader, page: PageQuery) -> dict[str, object]:
-        """What one person paid alone and a second has to look at, most urgent first."""
+        """What one person paid alone or entered as given, and a second looks at, by urgency."""
         read = _shown_to(caller, queries.reviews)
         return await desk.page(page, "payouts", "review_due_at", read)
 

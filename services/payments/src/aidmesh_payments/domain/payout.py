@@ -231,6 +231,24 @@ def follow(payout: Payout, state: PayoutState, reason: str | None, settler: UUID
     )
 
 
+def given_review_due(amount_minor: int, now: datetime, *, float_limit_minor: int) -> datetime:
+    """Until when a second person looks at cash that was entered as given.
+
+    It is recorded whatever it is. Above the float limit it is due at once: nobody else had it in
+    hand, where two people should have.
+    """
+    return now if amount_minor > float_limit_minor else now + timedelta(days=REVIEW_DAYS)
+
+
+def review_given(
+    entered_by: UUID | None, by: UUID, *, is_reviewed: bool
+) -> Literal[PayoutRefusal.ALREADY_REVIEWED, PayoutRefusal.SECOND_PERSON] | None:
+    """Whether somebody may say that they looked at cash that was entered as given; None if so."""
+    if is_reviewed:
+        return PayoutRefusal.ALREADY_REVIEWED
+    return PayoutRefusal.SECOND_PERSON if by == entered_by else None
+
+
 def review(payout: Payout, by: UUID) -> Payout | PayoutRefusal:
     """A second person looked at a payout that one person made alone."""
     if payout.review_due_at is None or payout.reviewer is not None:

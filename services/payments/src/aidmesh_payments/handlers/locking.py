@@ -1,9 +1,9 @@
 """One order of locks, so that nobody waits for whoever waits for them; see decision 30.
 
 need_attempt, allotment, donor_grant where it gets something back, commitment, payout, purchase,
-provider_bill, discrepancy, donor_grant otherwise, account, paying_order, grant_to_come; within a
-table by id. A batch of several kinds of events is handled kind by kind, so it locks all of that at
-its start: the second kind would come to what stands before the first.
+provider_bill, discrepancy, given_review, donor_grant otherwise, account, paying_order,
+grant_to_come; within a table by id. A batch of several kinds of events is handled kind by kind, so
+it locks all of that at its start: the second kind would come to what stands before the first.
 """
 
 from collections.abc import Sequence

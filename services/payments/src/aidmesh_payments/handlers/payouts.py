@@ -21,6 +21,7 @@ from aidmesh_payments.domain.payout import (
     Verb,
     may_be_second,
     review,
+    review_given,
     step,
 )
 from aidmesh_payments.handlers.asking import ask_back
@@ -32,7 +33,7 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.spending import pay, reverse_attempt, tell_reversed
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import commitments as commitment_store
-from aidmesh_payments.store import discrepancies, late_cash
+from aidmesh_payments.store import discrepancies, given, late_cash
 from aidmesh_payments.store import payees as payee_store
 from aidmesh_payments.store import payouts as store
 from aidmesh_payments.store import pickup as pickup_store
@@ -344,11 +345,27 @@ async def give_up(office: Office, tx: Tx, payout_id: PayoutId) -> None:
 
 
 async def review_one(tx: Tx, payout_id: PayoutId, by: UUID) -> None:
-    """Review what one person paid alone. Raises `Problem`."""
+    """Review what one person paid alone, or entered as given. Raises `Problem`.
+
+    Args:
+        payout_id: of what was entered as given, which has no payout, the need's id.
+    """
     row = (await store.lock(tx.conn, [payout_id])).get(payout_id)
     if row is None:
-        raise Problem(NOT_FOUND)
+        await _review_given(tx, payout_id, by)
+        return
     reviewed = review(row.payout, by)
     if isinstance(reviewed, PayoutRefusal):
         raise problem(reviewed)
     await store.save(tx.conn, [replace(row, payout=reviewed)])
+
+
+async def _review_given(tx: Tx, need_id: UUID, by: UUID) -> None:
+    found = await given.lock(tx.conn, need_id)
+    if found is None:
+        raise Problem(NOT_FOUND)
+    entered_by, is_reviewed = found
+    refused = review_given(entered_by, by, is_reviewed=is_reviewed)
+    if refused is not None:
+        raise problem(refused)
+    await given.review(tx.conn, need_id, by)

@@ -12,12 +12,13 @@ from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.choosing import Ask, Purse, choose
 from aidmesh_payments.domain.commitments import Commitment
+from aidmesh_payments.domain.payout import given_review_due
 from aidmesh_payments.handlers.book import Book, Cause
 from aidmesh_payments.handlers.ending import let_go, released_event
 from aidmesh_payments.handlers.needs import commitment_id_of, use_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import commitments as store
-from aidmesh_payments.store import discrepancies
+from aidmesh_payments.store import discrepancies, given
 from aidmesh_payments.store.payouts import PayoutRow
 
 
@@ -156,7 +157,10 @@ def reverse_attempt(
 
 
 async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]]) -> None:
-    """Book money that was already given; what no allotment can bear becomes a discrepancy."""
+    """Book money that was already given; what no allotment can bear becomes a discrepancy.
+
+    Cash that was paid to a person has passed one pair of hands: a second person looks at it.
+    """
     facts = {item.event.need_id: item for item in batch if item.event.money is not None}
     if not facts:
         return
@@ -223,7 +227,29 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
             )
     await store.insert(tx.conn, spent)
     await discrepancies.open_discrepancies(tx.conn, odd)
+    await given.open_reviews(tx.conn, _reviews(office, tx, [facts[ask.need_id] for ask in asks]))
     await book.close()
+
+
+def _reviews(
+    office: Office, tx: Tx, facts: Sequence[Received[AidGivenV1]]
+) -> list[given.GivenReview]:
+    return [
+        given.GivenReview(
+            event.need_id,
+            money.amount_minor,
+            money.currency,
+            event.served_on,
+            event.entered_by,
+            given_review_due(
+                money.amount_minor,
+                tx.now,
+                float_limit_minor=office.float_limit_minor(money.currency),
+            ),
+        )
+        for event in (item.event for item in facts)
+        if (money := event.money) is not None and money.by == "payout"
+    ]
 
 
 async def reverse_facts(office: Office, tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> None:
@@ -252,4 +278,5 @@ async def reverse_facts(office: Office, tx: Tx, batch: Sequence[Received[NeedRev
             saved.append(let_go(book, undone, "withdrawn", item))
     await store.save(tx.conn, saved)
     await discrepancies.close_facts(tx.conn, causes, "reversed")
+    await given.withdraw(tx.conn, causes)
     await book.close()

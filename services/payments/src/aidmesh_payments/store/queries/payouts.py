@@ -56,16 +56,29 @@ async def of_need(conn: asyncpg.Connection, need_id: NeedId) -> list[Row]:
 async def reviews(
     conn: asyncpg.Connection, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[Row]:
-    """What one person paid alone and nobody has reviewed, most urgent first."""
+    """What one person paid alone, or entered as given, and nobody has reviewed, by urgency."""
     return rows_of(
         await conn.fetch(
             f"""
-            SELECT p.id, p.need_id, p.amount_minor, p.currency, p.mechanism, p.settler,
-                   p.settled_on, p.review_due_at, p.review_overdue, {_WHAT_FOR}
-            WHERE p.review_due_at IS NOT NULL AND p.reviewer IS NULL
-              AND ($1::timestamptz IS NULL OR (p.review_due_at, p.id) > ($1, $2::uuid))
-            ORDER BY p.review_due_at, p.id LIMIT $3
-            """,
+            (SELECT p.id, p.need_id, p.amount_minor, p.currency, p.mechanism, false AS given,
+                    p.settler, p.settled_on, p.review_due_at, p.review_overdue, {_WHAT_FOR}
+             WHERE p.review_due_at IS NOT NULL AND p.reviewer IS NULL
+               AND ($1::timestamptz IS NULL OR (p.review_due_at, p.id) > ($1, $2::uuid))
+             ORDER BY p.review_due_at, p.id LIMIT $3)
+            UNION ALL
+            (SELECT g.need_id, g.need_id, g.amount_minor, g.currency, NULL, true, g.entered_by,
+                    g.given_on, g.review_due_at, g.review_due_at < clock_timestamp(),
+                    c.programme, t.code, a.budget_line, COALESCE(n.sensitive, true)
+             FROM given_review g
+             LEFT JOIN commitment c ON c.need_id = g.need_id AND c.attempt_no = 0
+             LEFT JOIN allotment a ON a.id = c.allotment_id
+             LEFT JOIN grant_terms t ON t.grant_id = a.grant_id
+             LEFT JOIN need_attempt n ON n.need_id = g.need_id
+             WHERE g.reviewer IS NULL
+               AND ($1::timestamptz IS NULL OR (g.review_due_at, g.need_id) > ($1, $2::uuid))
+             ORDER BY g.review_due_at, g.need_id LIMIT $3)
+            ORDER BY review_due_at, id LIMIT $3
+            """,  # noqa: S608 - a constant
             *(after or (None, None)),
             limit,
         )
