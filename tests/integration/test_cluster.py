@@ -137,7 +137,7 @@ async def test_one_server_becomes_three_and_the_death_of_one_loses_and_repeats_n
 
         # As when most disks are lost: nobody is cut off by it.
         client = await _admin(mesh, "kyiv")
-        await client.request("$JS.API.STREAM.DELETE.EVENTS", timeout=60)
+        await JetStreamApi(client, 60).delete_stream("EVENTS")
         await client.close()
         ids += await write(database, 50)
         await eventually(lambda: _holds(mesh, "lviv", "WORLD", ids), 90)

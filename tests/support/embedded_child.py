@@ -15,8 +15,8 @@ from aidmesh.embedded.folder import FolderLock
 from aidmesh.embedded.nats import NatsServer
 from aidmesh.embedded.ports import free_ports
 from aidmesh.embedded.postgres import NOT_DURABLE, PostgresServer
-from aidmesh.topology.config import SYSTEM, RegionServer, render
-from aidmesh.topology.rights import SUPERVISOR
+from aidmesh.topology.config import RegionServer, render
+from aidmesh.topology.rights import SUPERVISOR, SYSTEM
 from aidmesh_chassis.nkey import nkey_of
 
 

@@ -16,8 +16,8 @@ from aidmesh.credentials import create_credentials, create_keys, seed_file
 from aidmesh.embedded.nats import NatsServer
 from aidmesh.embedded.ports import free_ports
 from aidmesh.embedded.postgres import NOT_DURABLE, PostgresServer
-from aidmesh.topology.config import SYSTEM, render
-from aidmesh.topology.rights import SUPERVISOR
+from aidmesh.topology.config import render
+from aidmesh.topology.rights import SUPERVISOR, SYSTEM
 from aidmesh.topology.serving import PeerEnd, Ports, Served, Setup, read_setup
 from aidmesh.topology.warden import Warden
 from aidmesh_chassis.migrating import migrate

@@ -5,9 +5,10 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
+from nats.js.api import ConsumerConfig
 
 from aidmesh_chassis import outbox
 from aidmesh_chassis.consuming import Received
@@ -56,7 +57,11 @@ async def in_stream(region: NatsRegion, name: str = "PRIVATE") -> list[tuple[int
         js = client.jetstream()
         total = (await js.stream_info(name)).state.messages
         reader = await js.subscribe(
-            ">", stream=name, ordered_consumer=True, pending_msgs_limit=100_000
+            ">",
+            stream=name,
+            config=ConsumerConfig(name=uuid4().hex),
+            ordered_consumer=True,
+            pending_msgs_limit=100_000,
         )
         found: list[tuple[int, str]] = []
         while len(found) < total:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from aidmesh.topology.api import JetStreamApi, section
 from aidmesh_chassis import courier, handoff, letters, upkeep
 from aidmesh_chassis.acknowledging import Message
 from aidmesh_chassis.consuming import Handler, Inlet, Received, Subscription
@@ -173,9 +174,9 @@ async def test_a_handoff_is_settled_by_the_answer_alone_and_waits_while_the_link
 async def forget_soon(region: NatsRegion) -> None:
     """Have the HANDOFF stream forget ids at once, as one that was lost does."""
     admin = await region.admin()
-    context = admin.jetstream()
-    config = (await context.stream_info("HANDOFF")).config
-    await context.update_stream(replace(config, duplicate_window=0.1))
+    api = JetStreamApi(admin)
+    config = section(await api.stream_info("HANDOFF") or {}, "config")
+    await api.update_stream({**config, "duplicate_window": 100_000_000})
     await admin.close()
 
 
@@ -188,7 +189,7 @@ def _ask_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def lose(region: NatsRegion) -> None:
     """Empty the HANDOFF stream."""
     admin = await region.admin()
-    await admin.jetstream().purge_stream("HANDOFF")
+    await JetStreamApi(admin).change("STREAM.PURGE.HANDOFF")
     await admin.close()
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from nats.js.api import ConsumerConfig
 from pydantic import SecretStr
 
 from aidmesh_chassis.crypto import PrivateKey
@@ -57,7 +58,10 @@ async def test_a_ready_need_is_told_through_real_servers(
                 await js.publish(row.subject, row.payload, headers=json.loads(row.headers))
         await eventually(lambda: spool.exists() and len(spool_lines(spool)) == 50, 30)
         subscription = await js.subscribe(
-            MessageSentV1.subject("kyiv"), stream="LOCAL", ordered_consumer=True
+            MessageSentV1.subject("kyiv"),
+            stream="LOCAL",
+            config=ConsumerConfig(name=uuid4().hex),
+            ordered_consumer=True,
         )
         needs = set()
         for _ in range(50):

@@ -4,7 +4,9 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
+from nats.js.api import ConsumerConfig
 from pydantic import SecretStr
 
 from aidmesh_chassis.db import Database
@@ -58,7 +60,10 @@ async def test_money_is_committed_through_real_servers(
         for need in needs.values():
             await publish(need)
         answers = await js.subscribe(
-            CommitmentHeldV1.subject("kyiv"), stream="LOCAL", ordered_consumer=True
+            CommitmentHeldV1.subject("kyiv"),
+            stream="LOCAL",
+            config=ConsumerConfig(name=uuid4().hex),
+            ordered_consumer=True,
         )
         for _ in needs:
             message = await answers.next_msg(timeout=20)

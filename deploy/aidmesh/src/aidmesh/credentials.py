@@ -29,8 +29,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aidmesh.meshfile import WITH_DATABASE, MeshError
-from aidmesh.topology.config import LINK_SEED, STORE_KEY, SYSTEM
-from aidmesh.topology.rights import READER, SUPERVISOR
+from aidmesh.topology.config import LINK_SEED, STORE_KEY
+from aidmesh.topology.rights import READER, SUPERVISOR, SYSTEM
 from aidmesh_chassis.keys import create_region_keys
 from aidmesh_chassis.nkey import nkey_of
 

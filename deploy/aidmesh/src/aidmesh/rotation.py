@@ -36,8 +36,9 @@ from aidmesh.fetching import get_json
 from aidmesh.meshfile import MeshError, MeshFile, NatsEntry, read_mesh
 from aidmesh.tending import PATIENCE_S
 from aidmesh.topology.api import Json
-from aidmesh.topology.config import LINK_SEED, SYSTEM, dials
+from aidmesh.topology.config import LINK_SEED, dials
 from aidmesh.topology.configured import CONFIG
+from aidmesh.topology.rights import SYSTEM
 from aidmesh.topology.serving import AUTHORITIES
 from aidmesh.topology.warden import connect_as, tell_server
 from aidmesh.topology.watcher import linked_peers, links_of

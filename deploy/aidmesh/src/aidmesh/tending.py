@@ -15,9 +15,8 @@ from aidmesh.databases import (
 )
 from aidmesh.embedded.errors import StartError
 from aidmesh.meshfile import MeshError, MeshFile, RegionEntry
-from aidmesh.topology.config import SYSTEM
 from aidmesh.topology.progress import nobody
-from aidmesh.topology.rights import SUPERVISOR
+from aidmesh.topology.rights import SUPERVISOR, SYSTEM
 from aidmesh.topology.serving import Served
 from aidmesh.topology.warden import OUTAGES, Warden
 from aidmesh_chassis.ending import goes_on

@@ -7,6 +7,7 @@ an old backup) are kept again.
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from uuid import uuid4
 
 import nats
 from nats.aio.client import Client
@@ -94,10 +95,10 @@ async def _retained(
 ) -> AsyncIterator[Sequence[Received[Event]]]:
     """Read what a stream holds now of a consumer's events, by a consumer that vanishes."""
     js = client.jetstream(timeout=FETCH_S_MAX)
-    # Without a name: the reader may make no consumer whose name could be a service's.
     info = await client.jsm(timeout=FETCH_S_MAX).add_consumer(
         consumer.stream.value,
         ConsumerConfig(
+            name=f"read-{uuid4().hex}",
             filter_subjects=list(consumer.filter_subjects(region)),
             ack_policy=AckPolicy.NONE,
             deliver_policy=DeliverPolicy.ALL,

@@ -23,7 +23,8 @@ from aidmesh.outside.places import Places
 from aidmesh.outside.provision import setup_of
 from aidmesh.outside.server import OutsideNats
 from aidmesh.tending import Tender
-from aidmesh.topology.config import SYSTEM, render
+from aidmesh.topology.config import render
+from aidmesh.topology.rights import SYSTEM
 from aidmesh.topology.serving import Served
 from aidmesh.watching import unfailing
 from aidmesh_chassis.ending import goes_on

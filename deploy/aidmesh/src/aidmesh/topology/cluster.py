@@ -17,8 +17,8 @@ from aidmesh.credentials import (
     seed_file,
     write_file,
 )
-from aidmesh.topology.config import SYSTEM, render
-from aidmesh.topology.rights import SUPERVISOR
+from aidmesh.topology.config import render
+from aidmesh.topology.rights import SUPERVISOR, SYSTEM
 from aidmesh.topology.serving import PeerEnd, Ports, read_setup
 from aidmesh.topology.warden import Warden
 

@@ -8,13 +8,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from aidmesh.topology.rights import (
+    CHANGES,
+    SYSTEM,
+    closed_requests,
     link_permissions,
     never_exported,
     never_imported,
     permissions_of,
 )
 
-SYSTEM = "system"
 LINK_SEED = "LINK_SEED"
 STORE_KEY = "STORE_KEY"
 """What included files call the seed of the link, and the key of the store."""
@@ -172,7 +174,7 @@ def render(server: RegionServer, *, undialed: Collection[str] = ()) -> str:
         "write_deadline: 10s",
         *_log(server),
         _jetstream(server),
-        _block("accounts", [_account("AID", users, jetstream=True), _system(server)]),
+        _block("accounts", [_account("AID", users, "jetstream: enabled"), _system(server)]),
         f"system_account: {_text('SYS')}",
         *_cluster(server),
         *_leafnodes(server, dialed),
@@ -212,14 +214,17 @@ def _user(
     return "{" + ", ".join(fields) + "}"
 
 
-def _account(name: str, users: list[str], *, jetstream: bool) -> str:
-    lines = ["jetstream: enabled"] if jetstream else []
-    return _block(name, [*lines, "users: [", *(f"  {user}" for user in users), "]"])
+def _account(name: str, users: list[str], *more: str) -> str:
+    return _block(name, [*more, "users: [", *(f"  {user}" for user in users), "]"])
 
 
 def _system(server: RegionServer) -> str:
+    """Requests of the region's account come here: most of those that change something end here."""
     users = [_user(public) for public in server.publics.get(SYSTEM, ())]
-    return _account("SYS", users, jetstream=False)
+    mapped = {each: "closed.>" if each.endswith(".>") else "closed" for each in closed_requests()}
+    mapped[f"{CHANGES}.>"] = "$JS.API.>"
+    mappings = _block("mappings", [f"{_text(old)}: {_text(new)}" for old, new in mapped.items()])
+    return _account("SYS", users, mappings)
 
 
 def _log(server: RegionServer) -> list[str]:

@@ -1,5 +1,7 @@
 """Brings a region's server to its plan: create or compare, never silently rewrite."""
 
+from collections.abc import Sequence
+
 from aidmesh.topology.api import JetStreamApi, Json, section
 from aidmesh.topology.plan import (
     Difference,
@@ -52,6 +54,13 @@ async def apply(api: JetStreamApi, plan: Plan) -> list[Difference]:
     if refused:
         raise TopologyError(refused)
     to_do = [difference for difference in wanted if difference.remedy is not Remedy.LEAVE]
+    if to_do:
+        async with api.administering() as changing:
+            await _do(changing, plan, to_do)
+    return to_do
+
+
+async def _do(api: JetStreamApi, plan: Plan, to_do: Sequence[Difference]) -> None:
     for name in plan.streams:  # streams before their durables
         fields = [d for d in to_do if d.stream == name and d.durable is None]
         if any(d.remedy is Remedy.CREATE for d in fields):
@@ -69,7 +78,6 @@ async def apply(api: JetStreamApi, plan: Plan) -> list[Difference]:
             info = await api.consumer_info(stream, durable) or {}
             kept = section(info, "config")
             await api.put_consumer(stream, {**kept, **config}, action="update")
-    return to_do
 
 
 async def _stream_config(api: JetStreamApi, name: str) -> Json:

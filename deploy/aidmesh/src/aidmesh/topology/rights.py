@@ -10,6 +10,10 @@ from aidmesh_contracts.streams import WORLD_REPORT_SUBJECT, WORLD_REPORTS_SUBJEC
 
 SUPERVISOR = "supervisor"
 READER = "reader"
+SYSTEM = "system"
+
+CHANGES = "AID.API"
+"""What stands for `$JS.API` where the system account changes streams and durables."""
 
 SERVICES = tuple(dict.fromkeys(consumer.service for consumer in CONSUMERS))
 
@@ -26,7 +30,8 @@ def permissions_of(user: str, region: str) -> tuple[list[str], list[str]] | None
 def reader_permissions() -> tuple[list[str], list[str]]:
     """Who looks from outside may see all and change nothing.
 
-    It makes consumers that the server names: named ones, which could be a service's, it may not.
+    It makes consumers, whose names are in the subject: a service's is refused there, while one
+    in the request itself would be taken (`closed_requests`).
     It hears what peers report to have taken, which is how `verify` knows of those elsewhere.
     """
     publish = [
@@ -39,7 +44,7 @@ def reader_permissions() -> tuple[list[str], list[str]]:
         "$JS.API.CONSUMER.NAMES.*",
         "$JS.API.CONSUMER.LIST.*",
         "$JS.API.CONSUMER.INFO.*.*",
-        "$JS.API.CONSUMER.CREATE.*",
+        "$JS.API.CONSUMER.CREATE.*.*",
         "$JS.API.CONSUMER.MSG.NEXT.*.*",
     ]
     return publish, ["_INBOX.>", WORLD_REPORTS_SUBJECT]
@@ -97,6 +102,24 @@ def service_permissions(service: str, region: str) -> tuple[list[str], list[str]
             ]
     subscribe = [f"_INBOX_{service}.>", f"_INBOX_handoff_{region}.{service}.>", "beat.>"]
     return publish, subscribe
+
+
+def closed_requests() -> list[str]:
+    """What JetStream does for nobody in the region's own account, only by way of `CHANGES`.
+
+    The server answers to whatever reply subject it is given, and delivers to whatever subject a
+    consumer names, with every right of the account: so no list of a user's rights closes these
+    (decision 0094).
+    """
+    streams = ("CREATE", "DELETE", "LEADER.STEPDOWN", "MSG.DELETE", "PEER.REMOVE", "PURGE")
+    consumers = ("DELETE", "DURABLE.CREATE", "LEADER.STEPDOWN", "PAUSE", "UNPIN")
+    durables = [f"$JS.API.CONSUMER.CREATE.{each.stream}.{each.durable}" for each in CONSUMERS]
+    return [
+        *(f"$JS.API.STREAM.{verb}.*" for verb in (*streams, "RESTORE", "SNAPSHOT", "UPDATE")),
+        *(f"$JS.API.CONSUMER.{verb}.*.*" for verb in consumers),
+        "$JS.API.CONSUMER.CREATE.*",  # has a durable's name where no list of rights sees it
+        *(subject for each in durables for subject in (each, f"{each}.>")),
+    ]
 
 
 def never_exported(region: str, others: Collection[str]) -> list[str]:

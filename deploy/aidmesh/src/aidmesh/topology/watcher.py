@@ -145,8 +145,9 @@ class LinkWatcher:
     async def _ask_anew(self, config: Json, peers: set[str]) -> None:
         sources = cast("list[Json]", config.get("sources") or [])
         kept = [source for source in sources if peer_of(source) not in peers]
-        await self._api.update_stream({**config, "sources": kept})
-        await self._api.update_stream({**config, "sources": sources})
+        async with self._api.administering() as api:
+            await api.update_stream({**config, "sources": kept})
+            await api.update_stream({**config, "sources": sources})
 
 
 def linked_peers(*monitor_ports: int, host: str = HOST) -> frozenset[str]:

@@ -155,6 +155,7 @@ class Wire:
         info = await manager.add_consumer(
             stream,
             ConsumerConfig(
+                name=f"read-{uuid4().hex}",
                 ack_policy=AckPolicy.NONE,
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
                 opt_start_seq=after_seq + 1,
