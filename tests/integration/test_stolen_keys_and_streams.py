@@ -9,17 +9,20 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import nats.errors
 import pytest
 from nats.aio.client import Client
 
 from aidmesh.topology.api import JetStreamApi, Json, section
+from aidmesh.topology.durables import Found, look
+from aidmesh.topology.plan import plan_of
+from aidmesh.topology.provision import differences
 from aidmesh.topology.rights import READER
 from support.regions import LinkedRegions, linked_regions
 from support.servers import NatsRegion
-from support.thief import RogueServer, Tries, answered, links_of
+from support.thief import RogueServer, Tries, answered, links_of, messages_in
 from support.waiting import eventually
 
 DURABLE = "payments-local"
@@ -131,6 +134,21 @@ async def test_a_server_with_a_configuration_of_before_is_asked_as_before(
 
 
 @pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many messages the durable had delivered, at each look of a warden, soon after another."""
+    counts: list[int] = []
+
+    async def look_and_tell(*args: Any) -> Found:
+        found = await look(*args)
+        counts.extend(at.delivered for key, at in found.places.items() if key[1] == DURABLE)
+        return found
+
+    monkeypatch.setattr("aidmesh.topology.warden.look", look_and_tell)
+    monkeypatch.setattr("aidmesh.topology.warden.DURABLES_LOOK_S", 0.2)
+    return counts
+
+
+@pytest.fixture
 async def mesh(tmp_path: Path) -> AsyncIterator[LinkedRegions]:
     async with linked_regions(tmp_path, ("kyiv", "lviv")) as linked:
         yield linked
@@ -166,3 +184,82 @@ async def test_a_stolen_link_key_stops_and_narrows_no_durable(
             for at in ("payments-world", "payments-world.aid.lviv.x"):
                 assert not await answered(thief, f"{CREATE}.{at}", body)
         assert await state_of(kyiv, "WORLD", "payments-world") == before
+
+
+async def test_a_durable_that_a_stolen_link_key_put_elsewhere_is_made_anew(
+    seen: list[int], mesh: LinkedRegions, tmp_path: Path
+) -> None:
+    """The thief's own event is delivered to the durable as if it were a request."""
+    kyiv, lviv = mesh.regions["kyiv"], mesh.regions["lviv"]
+    for _ in range(3):
+        await say_in(kyiv, "local.kyiv.intake.aid.given.v1", b"{}")
+    await take(kyiv, 3)
+    await say_in(lviv, "aid.lviv.x", b'{"seq":4000000000}')
+    await eventually(lambda: has_heard(kyiv), 30)
+    await eventually(lambda: 3 in seen, 30)
+    created = (await durable_of(kyiv)).get("created")
+    async with thief_of_lviv(mesh, tmp_path / "rogue") as thief:
+        body = {
+            "stream_name": "WORLD",
+            "config": {
+                "name": "x",
+                "filter_subject": "aid.lviv.x",
+                "deliver_subject": f"$JS.API.CONSUMER.RESET.LOCAL.{DURABLE}",
+                "ack_policy": "none",
+                "inactive_threshold": 1_000_000_000,
+            },
+        }
+        await answered(thief, f"{CREATE}.x.aid.lviv.x", json.dumps(body).encode())
+        await eventually(lambda: is_anew(kyiv, created), 30)
+    await take(kyiv, 3)  # everything comes again
+
+
+async def durable_of(region: NatsRegion) -> Json:
+    admin = await region.admin()
+    try:
+        return await JetStreamApi(admin).consumer_info("LOCAL", DURABLE) or {}
+    finally:
+        await admin.close()
+
+
+async def is_anew(region: NatsRegion, created: object) -> bool:
+    return (await durable_of(region)).get("created") not in {None, created}
+
+
+async def has_heard(region: NatsRegion) -> bool:
+    return (await messages_in(region))["WORLD"][0] == 1
+
+
+async def take(region: NatsRegion, messages: int) -> None:
+    """Take these from the durable as its service does."""
+    admin = await region.admin()
+    pulled = await admin.jetstream().pull_subscribe_bind(DURABLE, "LOCAL")
+    taken = await pulled.fetch(messages, timeout=30)
+    assert len(taken) == messages
+    for message in taken:
+        await message.ack_sync()
+    await admin.close()
+
+
+@pytest.mark.usefixtures("seen")
+async def test_a_changed_durable_is_put_right(nats_region: NatsRegion) -> None:
+    admin = await nats_region.admin()
+    api = JetStreamApi(admin)
+    config = section(await durable_of(nats_region), "config")
+    paused: Json = {"pause_until": "2099-01-01T00:00:00Z"}
+    changes: list[Json] = [
+        {**config, "inactive_threshold": 3_600_000_000_000},
+        {**config, "filter_subjects": ["local.kyiv.intake.aid.given.v1"]},
+    ]
+    await api.change(f"CONSUMER.PAUSE.LOCAL.{DURABLE}", paused)
+    await eventually(lambda: as_planned(api), 30)
+    for change in changes:
+        await api.put_consumer("LOCAL", change, action="update")
+        await eventually(lambda: as_planned(api), 30)
+    await api.delete_consumer("LOCAL", DURABLE)
+    await eventually(lambda: as_planned(api), 30)
+    await admin.close()
+
+
+async def as_planned(api: JetStreamApi) -> bool:
+    return await differences(api, plan_of("kyiv", [])) == []

@@ -63,6 +63,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Streams could not be compared with the outboxes; nothing is published, nothing is lost.",
         "Read the reason; if it lasts, look at PostgreSQL and NATS, or aidmesh topology plan.",
     ),
+    "durables.changed": LogEvent(
+        "error",
+        "Durables were not as planned while the gate was open; they are put right, or made anew.",
+        "Find out who did it: perhaps a peer's link key or the reader's was stolen (aidmesh keys "
+        "rotate).",
+    ),
     "stream.lost": LogEvent(
         "error",
         "A stream lost acknowledged messages while everybody stayed connected; the gate closes.",

@@ -25,8 +25,8 @@ AGE_NS_MAX: Mapping[Stream, int] = {Stream.PRIVATE: 7 * DAY_NS, Stream.HANDOFF: 
 STREAM_UPDATABLE = frozenset(
     {"sources", "duplicate_window", "allow_atomic", "allow_direct", "num_replicas"}
 )
-CONSUMER_UPDATABLE = frozenset({"ack_wait", "max_deliver", "max_ack_pending"})
-CONSUMER_RECREATABLE = frozenset({"filter_subjects", "deliver_policy"})
+CONSUMER_UPDATABLE = frozenset({"ack_wait", "max_deliver", "max_ack_pending", "inactive_threshold"})
+CONSUMER_RECREATABLE = frozenset({"filter_subjects", "deliver_policy", "pause_until"})
 
 
 class Remedy(StrEnum):
@@ -190,6 +190,8 @@ def _durable(consumer: Consumer, region: str) -> Json:
         "deliver_policy": "all",
         "replay_policy": "instant",
         "filter_subjects": sorted(consumer.filter_subjects(region)),
+        "inactive_threshold": 0,  # it stays, however long its service is away
+        "pause_until": None,
     }
 
 

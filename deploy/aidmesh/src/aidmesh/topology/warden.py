@@ -16,6 +16,7 @@ import asyncpg
 import nats.errors
 
 from aidmesh.topology.api import ApiError, JetStreamApi, Json, section
+from aidmesh.topology.durables import Key, Place, look, remove
 from aidmesh.topology.gate import Gate
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.progress import Progress, nobody
@@ -43,6 +44,7 @@ RETRY_S_MAX = 3.0
 STOP_SECONDS_MAX = 5.0
 CLOSE_SECONDS_MAX = 1.0
 LOGS_LOOK_S = 2.0
+DURABLES_LOOK_S = 5.0
 WRITTEN_S = 1.0
 """What a relay that was cut off may still need to write down what it was told before."""
 OUTAGES = (
@@ -169,6 +171,7 @@ class Warden:
                 tasks.create_task(ending.lasting(self._open_at_every_connection()))
                 tasks.create_task(ending.lasting(self._follow_links()))
                 tasks.create_task(ending.lasting(self._watch_logs()))
+                tasks.create_task(ending.lasting(self._watch_durables()))
                 tasks.create_task(ending.lasting(self.watcher.run()))
                 tasks.create_task(ending.lasting(self._reporter.run()))
         finally:
@@ -249,6 +252,29 @@ class Warden:
                     await self.close_for_all()
             except OUTAGES:
                 log.debug("warden.looks_again", region=self._region)
+
+    async def _watch_durables(self) -> None:
+        """Put right what somebody else did to the durables, until cancelled."""
+        seen: Mapping[Key, Place] = {}
+        breaks = self._breaks
+        while goes_on():
+            await asyncio.sleep(DURABLES_LOOK_S)
+            if breaks != self._breaks or not self.gate.is_open:
+                seen, breaks = {}, self._breaks  # a server that was killed may count from before
+                continue
+            try:
+                seen = await self._look_after_durables(seen)
+            except (*OUTAGES, TopologyError) as error:
+                log.debug("warden.looks_again", region=self._region, reason=type(error).__name__)
+
+    async def _look_after_durables(self, before: Mapping[Key, Place]) -> Mapping[Key, Place]:
+        found = await look(self._api, self._plan, before)
+        if not found.changes:
+            return found.places
+        log.error("durables.changed", region=self._region, changes=found.changes)
+        await remove(self._api, found.moved)
+        await self._apply()
+        return {}
 
     def use_databases(self, outbox_dsns: Sequence[str]) -> None:
         """Look into the outboxes by these from now on."""
