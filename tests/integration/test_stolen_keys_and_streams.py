@@ -263,3 +263,13 @@ async def test_a_changed_durable_is_put_right(nats_region: NatsRegion) -> None:
 
 async def as_planned(api: JetStreamApi) -> bool:
     return await differences(api, plan_of("kyiv", [])) == []
+
+
+async def test_the_gate_answers_nobody_but_inboxes(nats_region: NatsRegion) -> None:
+    thief = Tries()
+    await thief.connect(nats_region.url, nats_region.seed_file("intake"), "_INBOX_intake")
+    before = await messages_in(nats_region)
+    await thief.client.publish("gate.kyiv", b"", reply="local.kyiv.payments.x.v1")
+    await settled(thief.client, "gate.kyiv", b"")
+    assert await messages_in(nats_region) == before
+    await thief.client.close()

@@ -14,6 +14,9 @@ from nats.aio.msg import Msg
 from aidmesh.topology.api import JetStreamApi
 from aidmesh_contracts.streams import GATE_SUBJECT, Stream
 
+INBOXES = "_INBOX"
+"""What every reply subject begins with that a service may listen to."""
+
 
 class Gate:
     """The responder of one region. Call `close` when the connection breaks."""
@@ -44,6 +47,8 @@ class Gate:
         self._streams = None
 
     async def _answer(self, message: Msg) -> None:
+        if not message.reply.startswith(INBOXES):  # it would be said as the supervisor
+            return
         answer = {"open": self.is_open, "epoch": self.epoch, "streams": self._streams or {}}
         await message.respond(json.dumps(answer).encode())
 
