@@ -230,14 +230,14 @@ async def test_a_peer_s_link_and_lag_are_shown_and_warned_of_once(
     for name, seconds in {"BEAT_S": 0.1, "WATCH_S": 0.2, "MEASURE_S": 0.1}.items():
         monkeypatch.setattr(f"aidmesh_chassis.running.{name}", seconds)
     monkeypatch.setattr(reporter, "REPORT_S", 0.2)
-    monkeypatch.setattr(peers, "DARK_S", 2.0)
+    monkeypatch.setattr(peers, "DARK_S", 5.0)  # a beat may be late where much is going on
     # What was told before a cut must be too old to be believed when the cut is over, as it is with
     # the real bounds; else the peer is fine until its next report, and then behind.
-    monkeypatch.setattr(peers, "TOLD_S_MAX", 2.0)
+    monkeypatch.setattr(peers, "TOLD_S_MAX", 5.0)
     logs.configure("intake", "kyiv")
     async with (
         linked_regions(tmp_path, ("kyiv", "lviv")) as mesh,
-        running_service(mesh.regions["kyiv"], database, "intake", late_s_max=4.0) as kyiv,
+        running_service(mesh.regions["kyiv"], database, "intake", late_s_max=10.0) as kyiv,
         running_service(mesh.regions["lviv"], database, "payments"),
     ):
 
