@@ -24,11 +24,12 @@ async def pair(database: DatabaseFactory) -> AsyncIterator[tuple[Side, Side]]:
     """kyiv and lviv."""
     sides = []
     for region, area in (("kyiv", "UA80"), ("lviv", "UA46")):
-        opened = Database(await database("inventory"), Origin(region, "inventory"))
+        dsn = await database("inventory")
+        opened = Database(dsn, Origin(region, "inventory"))
         await opened.open()
         world = World(opened, region=region)
         await world.item()
-        sides.append(Side(region, world, await world.site(f"{region}-1", area)))
+        sides.append(Side(region, world, await world.site(f"{region}-1", area), dsn))
     yield sides[0], sides[1]
     for side in sides:
         await side.world.books_are_right()

@@ -37,6 +37,7 @@ class Side:
     region: str
     world: World
     site_id: UUID
+    dsn: str
     heard: dict[type[Event], int] = field(default_factory=dict)
 
     async def said(self) -> list[Event]:

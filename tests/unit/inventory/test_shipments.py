@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from aidmesh_contracts.ids import ShipmentId, SiteId
 from aidmesh_contracts.inventory_shipments import ShipmentChangedV1, ShipmentCount, ShipmentLine
 from aidmesh_inventory.domain.shipments import (
     Counted,
+    Sent,
     Shipment,
     adds_up,
     count_of,
@@ -118,6 +120,14 @@ def test_a_dispatch_is_final(lines: tuple[ShipmentLine, ...]) -> None:
     known, differs = hear_sender(left, Shipment("dispatched", 9, more))
     assert (known.lines, differs) == (lines, True)
     assert sum(left.in_transit.values()) == sum(each.quantity for each in lines)
+
+
+@pytest.mark.parametrize("sent", ["preparing", "cancelled"])
+def test_what_left_is_taken_in_whatever_a_sender_told_before_it_was_restored(sent: Sent) -> None:
+    before = Shipment(sent, 3, (line(1), line(2)))
+    left = Shipment("dispatched", 2, (line(1),))
+    assert hear_sender(before, left) == (replace(left, version=3), False)
+    assert hear_sender(left, before) == (replace(left, version=3), False)
 
 
 def test_the_older_word_of_a_sender_is_not_taken() -> None:

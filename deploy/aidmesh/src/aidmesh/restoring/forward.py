@@ -138,7 +138,7 @@ async def roll_forward(
     await prepare(at, public)
     await _doubt(at, done)
     handled = await redo_money(at, _of("payments", public), _of("payments", local), sent_here, done)
-    goods = await _redo_goods(at, _of("inventory", public))
+    goods = await redo_goods(at, _of("inventory", public))
     done.redone += len(goods)
     handled += goods
     for service, conn in at.connections.items():
@@ -259,8 +259,11 @@ async def _remake(
     return unbooked
 
 
-async def _redo_goods(at: Restored, public: Sequence[Lost]) -> list[Lost]:
-    """Have shipments again that left; returns the lost events that are in the books again."""
+async def redo_goods(at: Restored, public: Sequence[Lost]) -> list[Lost]:
+    """Have shipments again that left; returns the lost events that are in the books again.
+
+    What is being prepared then is told anew, above all that others know of it.
+    """
     database = Database(at.dsns["inventory"], Origin(at.region, "inventory", at.epoch), pool_max=2)
     await database.open()
     handled: list[Lost] = []
@@ -275,6 +278,8 @@ async def _redo_goods(at: Restored, public: Sequence[Lost]) -> list[Lost]:
                         handled.append(event)
             except Poison:
                 continue  # a person sees to it
+        async with database.transaction() as tx:
+            await inventory_rules.tell_preparing(tx, at.region)
     finally:
         await database.close()
     return handled

@@ -1,8 +1,9 @@
 """Goods on their way between regions, as either side's book has them. No I/O.
 
 What the sender says and what the receiver counted come by events in any order, again, and late.
-The sender's last word is its highest version, but a dispatch is final; a line is counted once. So
-whatever comes when, both books end up the same, and none ever goes back.
+The sender's last word is its highest version, but a dispatch is final, and a sender that was
+restored may tell it below what it had told before; a line is counted once. So whatever comes when,
+both books end up the same, and none ever goes back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -119,9 +120,10 @@ def hear_sender(known: Shipment | None, said: Shipment) -> tuple[Shipment, bool]
     if known.sent == "dispatched":
         differs = said.sent == "dispatched" and set(said.lines) != set(known.lines)
         return replace(known, version=max(known.version, said.version)), differs
-    if said.version <= known.version:
+    if said.sent != "dispatched" and said.version <= known.version:
         return known, False
-    return replace(said, counts=known.counts), False
+    version = max(known.version, said.version)
+    return replace(said, version=version, counts=known.counts), False
 
 
 def hear_counts(
