@@ -1,6 +1,6 @@
 """Shipments of a region that is restored from a backup, as `aidmesh restore` leaves them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import uuid4
 
 import pytest
@@ -12,6 +12,7 @@ from aidmesh_inventory.domain.shipments import Counted
 from aidmesh_inventory.handlers import shipping
 from aidmesh_inventory.store.shipments import Book
 from integration.inventory.sides import Side, exchange
+from integration.inventory.world import DAY, approved
 
 TAKEN_AT = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -89,3 +90,32 @@ async def test_nobody_waits_for_what_was_only_begun_after_a_backup(
             assert (await side.book(said.shipment_id)).shipment.state == "cancelled"
     assert await kyiv.dispatch(begun.shipment_id) == "not-preparing"
     assert await kyiv.on_hand() == 9
+
+
+@pytest.mark.parametrize("why", ["held", "expired"])
+async def test_what_left_of_a_lot_that_is_not_free_in_the_backup_is_for_people(
+    pair: tuple[Side, Side], why: str
+) -> None:
+    kyiv, lviv = pair
+    lot_id = await kyiv.world.stock(kyiv.site_id, 4, expiry=date(2099, 1, 31))
+    prepared = await kyiv.send(lviv, (lot_id, 4))
+    told = shipping.as_event(prepared)
+    lost = told.model_copy(
+        update={"state": "dispatched", "dispatched_on": DAY, "version": told.version + 1}
+    )
+    if why == "held":
+        await kyiv.world.take(approved(quantity=1))
+    else:
+        await kyiv.world.goes_off(lot_id)
+    assert await restore(kyiv, lost) == 1
+    await kyiv.world.books_are_right()
+    book = await kyiv.book(prepared.shipment_id)
+    assert (book.shipment.state, book.shipment.lines, book.lots) == ("dispatched", lost.lines, {})
+    assert await kyiv.on_hand() == 4
+    found = await kyiv.world.rows("SELECT why, quantity, shipment_id FROM discrepancy")
+    assert found == [{"why": "not_in_books", "quantity": 4, "shipment_id": lost.shipment_id}]
+    await lviv.hear([lost], "kyiv")
+    line_id = lost.lines[0].line_id
+    assert isinstance(await lviv.count(lost.shipment_id, {line_id: Counted(4, 0, None)}), Book)
+    await exchange(kyiv, lviv)
+    assert (await kyiv.book(prepared.shipment_id)).shipment.state == "received"

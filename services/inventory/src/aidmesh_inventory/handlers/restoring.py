@@ -45,6 +45,8 @@ async def redo(tx: Tx, region: str, said: ShipmentChangedV1) -> bool:
         if isinstance(left, Book):
             return True
     await arrivals.take_in(tx, book, said)
+    # Nothing left the lots that its lines were to be of.
+    await shipments.put_lines(tx.conn, said.shipment_id, said.lines)
     found = [
         Found(
             derive_id("discrepancy", "restore", said.shipment_id, line.line_id),
