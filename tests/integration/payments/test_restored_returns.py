@@ -6,6 +6,7 @@ import pytest
 
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_payments.handlers import allotting
+from integration.payments.moving import consent, prepare, propose, refused, settle, sign
 from integration.payments.offices import Desk, approved, confirmed, exchange, withdrawn
 from integration.payments.restored import (
     agree,
@@ -20,6 +21,8 @@ from support.servers import DatabaseFactory
 
 OUTSTANDING = "SELECT amount_minor - returned_minor FROM grant_allotment WHERE id = $1"
 FIGURES = "SELECT (received_minor, returned_minor, committed_minor) FROM allotment WHERE id = $1"
+
+ASKED = "SELECT (state, prepared_minor) FROM return_ask"
 
 
 @pytest.mark.parametrize("recalled", [False, True])
@@ -101,6 +104,40 @@ async def test_what_was_committed_then_and_given_back_since_is_owed(
     assert await restored.value(FIGURES, allotment_id) == (1_000, 1_000, 0)
     assert await lviv.value(OUTSTANDING, allotment_id) == 0
     assert await lviv.value("SELECT unallotted_minor FROM donor_grant") == 1_000
+    await over(restored, lviv)
+
+
+@pytest.mark.parametrize("then", ["unasked", "asked", "prepared"])
+async def test_what_was_consented_to_since_is_not_asked_for_again(
+    database: DatabaseFactory, tmp_path: Path, then: str
+) -> None:
+    dsn, fresh, kyiv, lviv = await two_offices(database)
+    allotment_id = await _given(kyiv, lviv)
+    backup = await backed_up(dsn, tmp_path) if then == "unasked" else None
+    made = await propose(lviv, allotment_id, 500, "lviv")
+    await exchange(kyiv, lviv)
+    if then == "asked":
+        backup = await backed_up(dsn, tmp_path)
+    await prepare(kyiv, made, 500)
+    if then == "prepared":
+        backup = await backed_up(dsn, tmp_path)
+    await prepare(kyiv, made, 300)
+    await consent(kyiv, made)
+    await settle(kyiv, lviv)
+    await kyiv.db.close()
+
+    assert backup is not None
+    restored = await restored_office(dsn, fresh, backup, lviv)
+    known = None if then == "unasked" else ("returned", 300)
+    assert await restored.value(ASKED) == known
+    await hear_again(restored, lviv)
+    await settle(restored, lviv)
+    assert await restored.value(ASKED) == ("returned", 300)
+    assert await refused(consent(restored, made)) == "wrong-state"
+    await sign(lviv, made)
+    await settle(restored, lviv)
+    assert await restored.value("SELECT told_state FROM return_ask") == "moved"
+    assert await restored.value(FIGURES, allotment_id) == (1_000, 300, 0)
     await over(restored, lviv)
 
 

@@ -98,6 +98,7 @@ class Ask:
 
     Attributes:
         prepared_minor: what somebody wants to give back; all or a part of what was proposed.
+        preparer, decider: None of what went back before a restore; nobody else was told who.
         version: counts the answers.
     """
 
@@ -119,11 +120,10 @@ class Ask:
 
     def __post_init__(self) -> None:
         """A second person consents."""
+        people = (self.preparer, self.decider)
+        by_two = None not in people and self.preparer != self.decider
         assert self.state != "returned" or (
-            self.preparer is not None
-            and self.decider is not None
-            and self.preparer != self.decider
-            and self.prepared_minor is not None
+            self.prepared_minor is not None and (by_two or people == (None, None))
         )
 
 
@@ -276,6 +276,17 @@ def lapse(ask: Ask, now: datetime) -> Ask:
     if ask.state not in OPEN or ask.lapses_at > now:
         return ask
     return replace(ask, state="lapsed", version=ask.version + 1)
+
+
+def went_back(ask: Ask, amount_minor: int) -> Ask:
+    """Its transfer is in the books while it is open: it was consented to before a restore.
+
+    Args:
+        amount_minor: of the transfer.
+    """
+    if ask.state not in OPEN:
+        return ask
+    return replace(ask, state="returned", prepared_minor=amount_minor, preparer=None, decider=None)
 
 
 def hear_state(ask: Ask, state: ProposalState) -> Ask:

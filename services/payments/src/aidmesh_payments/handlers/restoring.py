@@ -26,7 +26,7 @@ from aidmesh_payments.domain.allotments import NotEnough, is_return
 from aidmesh_payments.domain.grants import Grant
 from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.domain.purchase import RESTORE
-from aidmesh_payments.handlers import allotting, grants, instalments, sweeps
+from aidmesh_payments.handlers import allotting, grants, instalments, return_asks, sweeps
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
@@ -139,6 +139,8 @@ async def _give_back(
         book.put(book[event.allotment_id].recall())
         await book.close()
         return False
+    if event.rebalancing_id is not None:
+        await return_asks.end_returned(tx, event.rebalancing_id)
     await book.close()
     return True
 

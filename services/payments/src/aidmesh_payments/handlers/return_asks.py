@@ -20,6 +20,7 @@ from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import return_asks as store
+from aidmesh_payments.store import transfers
 
 LIMIT = 100
 
@@ -56,12 +57,27 @@ async def hear(office: Office, tx: Tx, told: RebalancingChangedV1, told_at: date
             raise Poison("not_the_grantor")
     if not await store.put(tx.conn, told, told_at, is_holder=is_holder):
         raise Poison("not_the_grantor")
+    await end_returned(tx, told.rebalancing_id)
     ask = await store.lock(tx.conn, told.rebalancing_id)
     if ask is None:
         return
     heard = rules.hear_state(ask, told.state)
     if heard is not ask:
         await store.save(tx.conn, heard)
+
+
+async def end_returned(tx: Tx, rebalancing_id: RebalancingId) -> None:
+    """End what is asked when its money is in the books as given back, as after a restore.
+
+    Its allotment is locked.
+    """
+    ask = await store.lock(tx.conn, rebalancing_id)
+    amount_minor = await transfers.amount_of(tx.conn, rules.return_id(rebalancing_id))
+    if ask is None or amount_minor is None:
+        return
+    ended = rules.went_back(ask, amount_minor)
+    if ended is not ask:
+        await store.save(tx.conn, ended)
 
 
 async def _open(office: Office, tx: Tx, rebalancing_id: RebalancingId) -> tuple[Book, Ask]:
@@ -98,11 +114,12 @@ async def consent(office: Office, tx: Tx, rebalancing_id: RebalancingId, by: UUI
     book, ask = await _open(office, tx, rebalancing_id)
     returned = _done(rules.consent(ask, by, book.now))
     assert returned.prepared_minor is not None  # noqa: S101 - it was prepared
+    # First, or its grantor, if that is this region, hears of the money while it is still asked for.
+    await store.save(tx.conn, returned)
     try:
         await book.give_back(ask.allotment_id, returned.prepared_minor, ask.id)
     except NotEnough:
         raise problem(RebalancingRefusal.NOT_SO_MUCH) from None
-    await store.save(tx.conn, returned)
     await book.close()
 
 

@@ -41,6 +41,14 @@ async def insert_transfer(
     )
 
 
+async def amount_of(conn: asyncpg.Connection, transfer_id: TransferId) -> int | None:
+    """What a transfer moved, in minor units of its currency; None for one that is not known."""
+    amount_minor: int | None = await conn.fetchval(
+        "SELECT amount_minor FROM transfer WHERE id = $1", transfer_id
+    )
+    return amount_minor
+
+
 async def arrive(conn: asyncpg.Connection, transfer_id: TransferId, region: str) -> bool | None:
     """Take a transfer that was sent to a region out of transit.
 
