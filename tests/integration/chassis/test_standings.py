@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from aidmesh_chassis import handoff, standings
@@ -176,6 +177,76 @@ async def test_what_was_said_in_vain_is_said_again_once_in_the_new_epoch(service
     assert all(each["id"] == each["ce"] == each["msg"] for each in again)
     assert len({each["id"] for each in rows}) == 6
     assert [each["payload"] for each in again] == [each["payload"] for each in first]
+    await database.close()
+
+
+async def handoffs(database: Database) -> list[asyncpg.Record]:
+    """What was handed over, in the order in which it is due."""
+    async with database.read() as conn:
+        return await conn.fetch(
+            """
+            SELECT event_id::text AS id, headers::json ->> 'ce-id' AS ce,
+                   headers::json ->> 'Nats-Msg-Id' AS msg, (headers ->> 'aid-epoch')::int AS epoch,
+                   status, payload, payload_hash, created_at
+            FROM handoff ORDER BY status = 'waiting', next_at, event_id
+            """
+        )
+
+
+async def test_what_was_handed_over_in_vain_is_handed_over_anew_once_in_the_new_epoch(
+    service: Service,
+) -> None:
+    database = service.database
+    for number in (1, 2, 3):
+        async with database.transaction() as tx:
+            tx.hand_over(HandoffTakenV1(handoff_id=UUID(int=number)), "lviv")
+    first = await handoffs(database)
+    await service.take(Wire(stands("kyiv", "member", 2), "lviv"))
+    database.origin.epoch = 2
+    async with database.transaction() as tx:
+        tx.hand_over(HandoffTakenV1(handoff_id=UUID(int=4)), "lviv")  # it counts as it is
+    for expected in (2, 1, 0, 0):
+        async with database.transaction() as tx:
+            assert await standings.tell_again(tx, (), limit=2) == expected
+    old, waiting = (await handoffs(database))[:3], (await handoffs(database))[3:]
+    assert {(each["status"], each["epoch"], each["payload"]) for each in old} == {
+        ("ended", 1, None)
+    }
+    assert {each["id"] for each in old} == {each["id"] for each in first}
+    assert [each["epoch"] for each in waiting] == [2] * 4
+    assert len({each["id"] for each in [*old, *waiting]}) == 7
+    assert all(each["id"] == each["ce"] == each["msg"] for each in waiting)
+    content = ("payload", "payload_hash", "created_at")  # and so in their order
+    assert [[each[name] for name in content] for each in waiting[:3]] == [
+        [each[name] for name in content] for each in first
+    ]
+    await database.close()
+
+
+async def test_nothing_is_handed_over_anew_that_is_answered_or_is_not_to_be_said(
+    service: Service,
+) -> None:
+    database = service.database
+    async with database.transaction() as tx:
+        for number, region in ((1, "lviv"), (2, "lviv"), (3, "odesa")):
+            tx.hand_over(HandoffTakenV1(handoff_id=UUID(int=number)), region)
+        tx.hand_over(HandoffTakenV1(handoff_id=UUID(int=4)), "lviv", awaits_answer=False)
+    settled = await handoffs(database)
+    async with database.transaction() as tx:
+        await handoff.withdraw(tx.conn, [UUID(int=1)])
+        await tx.conn.execute(
+            "UPDATE handoff SET status = 'settled', settled_at = now()"
+            " WHERE headers ->> 'ce-subject' = $1",
+            str(UUID(int=2)),
+        )
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"))
+    await service.take(Wire(stands("kyiv", "member", 2), "lviv"))
+    database.origin.epoch = 2
+    async with database.transaction() as tx:
+        assert await standings.tell_again(tx, ()) == 0
+    left = await handoffs(database)
+    assert {each["id"] for each in left} == {each["id"] for each in settled}
+    assert sorted(each["status"] for each in left) == ["ended", "settled", "waiting", "withdrawn"]
     await database.close()
 
 

@@ -221,7 +221,9 @@ ALERTS: Final[tuple[Alert, ...]] = (
          "(`aidmesh dead drop`), which answers it within five minutes. Nothing else is told: "
          "a payout is asked back, an offer withdrawn or left to lapse."),
          ("`aidmesh status` says that the peer is held for lost: its answers do not count until a "
-         "lead lets it in again.")),
+         "lead lets it in again."),
+         ("This region was held for lost and let in again: `aidmesh topology rejoin`; what waits "
+         "is handed over anew then, and counts.")),
     ),
     Alert(
         "HoldsOverdue",

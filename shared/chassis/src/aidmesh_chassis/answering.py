@@ -1,8 +1,10 @@
 """Answers: whoever handed something over is told that it arrived, whatever became of it here.
 
 An answer is not answered. Nor is a region that is held for lost: it may never be back to take it
-in. One that is back hands over again what has no answer, and is answered then. One that has told
-that it retires is answered still: it ends no sooner than it has all its answers.
+in. One that is back hands over again what has no answer, and is answered then. What was set aside
+is not answered even so: it never counts, and its sender, once it has rejoined, hands over anew what
+it has no answer to. One that has told that it retires is answered still: it ends no sooner than it
+has all its answers.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,9 +27,11 @@ Answer = Callable[[UUID], Event]
 async def answer_all(tx: "Tx", batch: Iterable[Received[Event]], answer: Answer) -> None:
     """Answer what was taken in, by a transaction that holds the fence's lock."""
     lost = await standings.lost(tx.conn)
-    for item in batch:
+    items = list(batch)
+    aside = await standings.kept_aside(tx.conn, [item.event_id for item in items])
+    for item in items:
         made = answer(item.event_id)
-        if made.type != item.event.type and item.region not in lost:
+        if made.type != item.event.type and item.region not in lost and item.event_id not in aside:
             tx.hand_over(made, item.region, awaits_answer=False, cause=item)
 
 

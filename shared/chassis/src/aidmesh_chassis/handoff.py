@@ -3,7 +3,8 @@
 A handoff is written with the change that it follows from, published straight into the receiver's
 HANDOFF stream, and settled by nothing but the receiver's answer, which is written there in the
 transaction of its inbox row. Until then it is published again, without time limit: a stream keeps
-it for some days only, and a stream can be lost.
+it for some days only, and a stream can be lost. What comes of an epoch that counts no more is not
+answered: its sender hands it over anew once it has another epoch.
 """
 
 import json
@@ -182,6 +183,45 @@ async def again(conn: asyncpg.Connection, regions: Collection[str]) -> int:
         list(regions),
     )
     return int(result.split()[-1])
+
+
+async def renew(conn: asyncpg.Connection, epoch: int, limit: int) -> int:
+    """Hand over anew, in this epoch, what waits of earlier ones; returns how much.
+
+    Regions that held this one for lost do not count what it says of those epochs, and do not
+    answer it. Under its old id it would never count, so it has another one, and the old row ends.
+    Whoever had taken it in goes by what it speaks of, not by its id.
+
+    Args:
+        epoch: this region's own.
+        limit: how many rows at once, the oldest first.
+    """
+    count: int = await conn.fetchval(
+        """
+        WITH earlier AS (
+            SELECT event_id, gen_random_uuid() AS id, to_region, subject, headers, payload,
+                   payload_hash, created_at
+            FROM handoff
+            WHERE status = 'waiting' AND awaits_answer AND (headers ->> 'aid-epoch')::int < $1::int
+            ORDER BY created_at, event_id LIMIT $2 FOR UPDATE
+        ), ended AS (
+            UPDATE handoff h SET status = 'ended', payload = NULL
+            FROM earlier WHERE h.event_id = earlier.event_id
+        ), anew AS (
+            INSERT INTO handoff (event_id, to_region, subject, headers, payload, payload_hash,
+                                 awaits_answer, created_at, next_at)
+            SELECT id, to_region, subject,
+                   headers || jsonb_build_object('ce-id', id, 'Nats-Msg-Id', id,
+                                                 'aid-epoch', ($1::int)::text),
+                   payload, payload_hash, true, created_at, created_at
+            FROM earlier
+        )
+        SELECT count(*) FROM earlier
+        """,
+        epoch,
+        limit,
+    )
+    return count
 
 
 async def settle(tx: "Tx", batch: Sequence[Received[Event]]) -> None:

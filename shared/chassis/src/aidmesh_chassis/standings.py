@@ -191,6 +191,14 @@ async def set_aside(
     return {item.event_id for item in late}
 
 
+async def kept_aside(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these events were set aside as conflicts, seen to by people or not."""
+    rows = await conn.fetch(
+        "SELECT event_id FROM conflict WHERE event_id = ANY($1::uuid[])", list(ids)
+    )
+    return {row["event_id"] for row in rows}
+
+
 async def take_in(
     tx: "Tx", said: Mapping[str, tuple[Stand, str]], follow: Follow
 ) -> dict[str, News]:
@@ -303,14 +311,15 @@ async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) 
     """Publish anew what this region said before its epoch was raised; a sweep.
 
     Others set it aside while they held this region for lost. State events are taken by version,
-    movements once by their own ids, so it does no harm where it was known.
+    movements once by their own ids, so it does no harm where it was known. What was handed over to
+    one of them, and has no answer, is handed over anew, too.
 
     Args:
         but: types of events whose effect must not come twice, or that are told otherwise.
-        limit: how many events at once, the oldest first.
+        limit: how many events, and how many handoffs, at once, the oldest first.
 
     Returns:
-        how many events, each once in an epoch.
+        how many events and handoffs, each once in an epoch.
     """
     epoch = tx.origin.epoch
     await tx.conn.execute(
@@ -337,6 +346,7 @@ async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) 
     )
     if told_seq is None:
         return 0
+    renewed = await handoff.renew(tx.conn, epoch, limit)
     [(count, last_seq)] = await tx.conn.fetch(
         """
         WITH earlier AS (
@@ -361,9 +371,11 @@ async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) 
         limit,
         told_seq,
     )
+    # Handoffs are asked for until there are none: some may be answered just while they are locked.
+    is_all = count < limit and not renewed
     await tx.conn.execute(
         "UPDATE told_epoch SET told_seq = $2 WHERE epoch = $1",
         epoch,
-        last_seq if count == limit else None,
+        None if is_all else (last_seq or told_seq),
     )
-    return int(count)
+    return int(count) + renewed
