@@ -60,6 +60,8 @@ SHIPMENT = """
         version, dispatched_on)
     VALUES ($1, '{}', '{}', $1, $1, 'dispatched', '{}', 1, '2024-01-01')
 """
+RETURN = TRANSFER.format("odesa", "kyiv", "in_transit")
+STANDS = "INSERT INTO region_standing VALUES ($1, $2, 1, $3, 'odesa')"
 ASKED = """
     INSERT INTO transfer (id, from_region, to_region, item, quantity, to_site_id, area, reason,
         state, accepted, answered_at, asked_at)
@@ -167,6 +169,48 @@ async def test_what_waits_for_a_region_that_is_gone_stands_in_nobodys_way(
         assert await open_in("odesa", "odesa", books) == []
         # The region that retires is told all that its peers have for it, even after its last word.
         assert len(await open_in("kyiv", "odesa", books)) == 1
+
+
+@pytest.mark.parametrize("standing", ["lost", "retired"])
+async def test_goods_and_money_that_a_region_that_is_gone_has_to_see_to_stand_in_nobodys_way(
+    books: Databases, standing: str
+) -> None:
+    money, goods = books["payments"], books["inventory"]
+    for conn, statement, is_ours in (
+        (money, RETURN, False),
+        (money, TRANSFER.format("kyiv", "odesa", "in_transit"), False),
+        (money, ALLOTMENT + "100, 0, 0, 0, 60)", False),  # nobody is there to give it back to
+        (money, ALLOTMENT + "100, 0, 40, 0, 60)", True),
+        (money, GIVEN, False),
+        (goods, SHIPMENT.format("odesa", "kyiv", "dispatched"), False),
+        (goods, SHIPMENT.format("odesa", "kyiv", "receiving"), False),
+        (goods, SHIPMENT.format("kyiv", "odesa", "preparing"), False),
+        (goods, SHIPMENT.format("odesa", "kyiv", "preparing"), True),  # it can be cancelled
+        (goods, SHIPMENT.format("kyiv", "odesa", "dispatched"), True),  # it can be counted
+    ):
+        transaction = conn.transaction()
+        await transaction.start()
+        await conn.execute(statement, uuid4())
+        assert len(await open_in("odesa", "odesa", books)) == 1, statement
+        # That a region has retired itself, as it is told in the end, makes no difference.
+        await conn.execute(STANDS, "odesa", "retired", NOW)
+        assert len(await open_in("odesa", "odesa", books)) == 1, statement
+        await conn.execute(STANDS, "kyiv", standing, NOW)
+        assert len(await open_in("odesa", "odesa", books)) == is_ours, statement
+        await transaction.rollback()
+
+
+@pytest.mark.parametrize("standing", ["lost", "retired"])
+async def test_what_is_under_way_to_the_region_that_retires_is_waited_for_whatever_it_said(
+    books: Databases, standing: str
+) -> None:
+    for conn, statement in (
+        (books["payments"], RETURN),
+        (books["inventory"], SHIPMENT.format("odesa", "kyiv", "dispatched")),
+    ):
+        await conn.execute(statement, uuid4())
+        await conn.execute(STANDS, "kyiv", standing, NOW)
+    assert len(await open_in("kyiv", "odesa", books)) == 2
 
 
 async def test_of_a_peer_only_what_is_with_the_region_counts(books: Databases) -> None:

@@ -39,14 +39,20 @@ class Question(NamedTuple):
     """What may be open in the database of a service (of each, if None), one line of text each.
 
     It is asked in the databases of the region and of its peers here; `who` names the region that
-    is to retire, and whose database (`here`) it is.
+    is to retire, and whose database (`here`) it is, `gone` the others that are lost or have
+    retired, as that database knows. What waits for one of those stands in nobody's way, but what
+    its peers have for the region that retires does, even after its last word.
     """
 
     service: str | None
     sql: str
 
 
-_WHO = "WITH who AS (SELECT $1::text AS region, $2::text AS here)"
+_WHO = """
+    WITH who AS (SELECT $1::text AS region, $2::text AS here), gone AS (
+        SELECT s.region AS name FROM region_standing s, who
+        WHERE s.standing IN ('lost', 'retired') AND s.region <> here)
+"""
 QUESTIONS: Final = (
     Question(
         None,
@@ -66,9 +72,8 @@ QUESTIONS: Final = (
         None,
         """
         SELECT format('%s handoffs are not answered by %s', count(*), to_region) FROM handoff, who
-        WHERE status = 'waiting' AND (to_region = region OR region = here AND NOT EXISTS (
-            SELECT FROM region_standing s
-            WHERE s.region = to_region AND s.standing IN ('lost', 'retired')))
+        WHERE status = 'waiting' AND (to_region = region OR region = here
+                                      AND to_region NOT IN (SELECT name FROM gone))
         GROUP BY to_region
         """,
     ),
@@ -78,6 +83,8 @@ QUESTIONS: Final = (
         SELECT format('money is on its way from %s to %s (transfer %s)', from_region, to_region, id)
         FROM transfer, who
         WHERE state = 'in_transit' AND region IN (here, from_region, to_region)
+          AND NOT (region = here AND EXISTS (
+              SELECT FROM gone WHERE name IN (from_region, to_region)))
         """,
     ),
     Question(
@@ -87,7 +94,7 @@ QUESTIONS: Final = (
                       'minor units)', id, grantor, held_minor, committed_minor, free_minor,
                       currency)
         FROM allotment CROSS JOIN who CROSS JOIN LATERAL (
-            SELECT CASE WHEN grantor = here THEN 0 ELSE
+            SELECT CASE WHEN grantor = here OR grantor IN (SELECT name FROM gone) THEN 0 ELSE
                 received_minor - returned_minor - held_minor - committed_minor - spent_minor
             END AS free_minor) f
         WHERE region = here AND held_minor + committed_minor + free_minor > 0
@@ -102,8 +109,7 @@ QUESTIONS: Final = (
         LEFT JOIN allotment_elsewhere e ON e.allotment_id = m.id AND e.holder = m.holder
         WHERE who.region = here AND m.holder <> here
           AND m.amount_minor - m.returned_minor > COALESCE(e.spent_minor, 0)
-          AND NOT EXISTS (SELECT FROM region_standing s
-                          WHERE s.region = m.holder AND s.standing IN ('lost', 'retired'))
+          AND m.holder NOT IN (SELECT name FROM gone)
         """,
     ),
     Question(
@@ -128,6 +134,9 @@ QUESTIONS: Final = (
         SELECT format('shipment %s from %s to %s is %s', id, from_region, to_region, state)
         FROM shipment, who
         WHERE state NOT IN ('received', 'cancelled') AND region IN (here, from_region, to_region)
+          -- Whose turn it is: what is still to be cancelled, or counted, here is people's work.
+          AND NOT (region = here AND CASE state WHEN 'preparing' THEN from_region ELSE to_region
+                                     END IN (SELECT name FROM gone))
         """,
     ),
     Question(
