@@ -136,6 +136,26 @@ async def test_what_was_set_aside_is_not_answered_until_it_is_said_in_a_new_epoc
     assert kyiv.handled == [id_of(other), id_of(anew)]
 
 
+async def test_what_is_said_in_a_new_epoch_counts_though_it_came_before_the_news_of_it(
+    kyiv: Office,
+) -> None:
+    early, late = handed(withdrawal(), epoch=2), handed(withdrawal())
+    await kyiv.hear("lost", 1)
+    await kyiv.take(early, late)
+    await kyiv.hear("member", 2)
+    await kyiv.take(early, late)
+    assert await kyiv.answered() == [(id_of(early), "lviv")]
+    await kyiv.take(early, late)
+    assert kyiv.handled == [id_of(early)]
+    async with kyiv.database.read() as conn:
+        assert [each["event_id"] for each in await standings.conflicts(conn, None, 10)] == [
+            id_of(late)
+        ]
+    await kyiv.hear("retired", 2)
+    await kyiv.take(late)  # it never counts
+    assert kyiv.handled == [id_of(early)]
+
+
 async def test_what_was_taken_in_before_is_answered_once_its_region_is_back(kyiv: Office) -> None:
     taken = handed(withdrawal())
     await kyiv.take(taken)

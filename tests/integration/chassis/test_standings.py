@@ -250,6 +250,28 @@ async def test_nothing_is_handed_over_anew_that_is_answered_or_is_not_to_be_said
     await database.close()
 
 
+async def test_what_a_restored_region_is_handed_over_again_is_of_the_new_epoch(
+    service: Service,
+) -> None:
+    database = service.database
+    async with database.transaction() as tx:
+        tx.hand_over(HandoffTakenV1(handoff_id=UUID(int=1)), "lviv")
+        await tx.flush()
+        await tx.conn.execute("UPDATE handoff SET status = 'settled', settled_at = now()")
+    await service.take(Wire(stands("kyiv", "member", 2), "lviv"))
+    database.origin.epoch = 2
+    async with database.transaction() as tx:
+        assert await standings.tell_again(tx, ()) == 0
+    await service.take(Wire(key(1), "lviv", epoch=2))  # it may have forgotten what it answered
+    async with database.transaction() as tx:
+        assert await standings.tell_again(tx, ()) == 1
+    assert [(each["status"], each["epoch"]) for each in await handoffs(database)] == [
+        ("ended", 1),
+        ("waiting", 2),
+    ]
+    await database.close()
+
+
 async def epochs_written(database: Database) -> list[int]:
     async with database.read() as conn:
         rows = await conn.fetch(

@@ -319,6 +319,10 @@ class Inlet:
                 raise Poison(inbox.OTHER_CONTENT)
             if new := [each for each in of_others if each.event_id in fresh]:
                 fresh -= await standings.set_aside(tx.conn, self._durable, new)
+            # What comes until it is answered may have been set aside too early.
+            if self._answer is not None and len(fresh) < len(unique):
+                old = [each for each in of_others if each.event_id not in fresh]
+                fresh |= await standings.take_up(tx.conn, old)
             for handler, classes in self._groups:
                 group = [
                     item

@@ -191,6 +191,28 @@ async def set_aside(
     return {item.event_id for item in late}
 
 
+async def take_up(conn: asyncpg.Connection, batch: Sequence[Received[Event]]) -> set[UUID]:
+    """Which of these were set aside before it was heard that they count: conflicts no more.
+
+    So it is where a region that has rejoined is heard before those who let it in.
+
+    Args:
+        batch: events of other regions that come once more.
+    """
+    stands = await known(conn)
+    rows = await conn.fetch(
+        "DELETE FROM conflict WHERE event_id = ANY($1::uuid[]) RETURNING event_id",
+        [
+            item.event_id
+            for item in batch
+            if (stand := stands.get(item.region)) is not None
+            and stand.standing == "member"
+            and counts(stand, item.epoch)
+        ],
+    )
+    return {row["event_id"] for row in rows}
+
+
 async def kept_aside(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[UUID]:
     """Which of these events were set aside as conflicts, seen to by people or not."""
     rows = await conn.fetch(
@@ -334,19 +356,23 @@ async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) 
     )
     # Numbers of the outbox are not in the order of commits: a transaction that began before it was
     # known here that the epoch is over may yet write something with a lower one.
-    told_seq = await tx.conn.fetchval(
+    told = await tx.conn.fetchrow(
         """
-        SELECT told_seq FROM told_epoch t
-        WHERE epoch = $1 AND NOT EXISTS (
+        SELECT told_seq, EXISTS (
             SELECT FROM pg_stat_activity a
             WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
-              AND a.xact_start <= t.since)
+              AND a.xact_start <= t.since) AS is_early
+        FROM told_epoch t WHERE epoch = $1
         """,
         epoch,
     )
-    if told_seq is None:
+    if told is None:
         return 0
+    # Always: a region that was restored is handed over again what it had answered in any epoch.
     renewed = await handoff.renew(tx.conn, epoch, limit)
+    told_seq = told["told_seq"]
+    if told_seq is None or told["is_early"]:
+        return renewed
     [(count, last_seq)] = await tx.conn.fetch(
         """
         WITH earlier AS (
@@ -371,11 +397,9 @@ async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) 
         limit,
         told_seq,
     )
-    # Handoffs are asked for until there are none: some may be answered just while they are locked.
-    is_all = count < limit and not renewed
     await tx.conn.execute(
         "UPDATE told_epoch SET told_seq = $2 WHERE epoch = $1",
         epoch,
-        None if is_all else (last_seq or told_seq),
+        last_seq if count == limit else None,
     )
     return int(count) + renewed
