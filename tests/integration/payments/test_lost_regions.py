@@ -7,7 +7,6 @@ from uuid import UUID
 import pytest
 
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE
-from aidmesh_chassis import standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import Problem
@@ -25,6 +24,17 @@ from aidmesh_payments.handlers import allotting, assigning, holding, lost
 from aidmesh_payments.store import lost as lost_store
 from aidmesh_payments.store.numbers import MEASURED
 from integration.payments.callers import Api
+from integration.payments.fenced import (
+    FREE,
+    GONE,
+    OWED,
+    THERE,
+    UNTOLD,
+    close_conflicts,
+    come_back,
+    declare_lost,
+    restore,
+)
 from integration.payments.offices import (
     CHECKER,
     MAKER,
@@ -37,31 +47,6 @@ from integration.payments.offices import (
     withdrawn,
 )
 from support.ringing import rings_for
-
-FREE = "SELECT unallotted_minor FROM donor_grant"
-GONE = "SELECT sum(amount_minor - returned_minor)::bigint FROM grant_allotment"
-OWED = "SELECT COALESCE(sum(owed_minor), 0)::bigint FROM taken_back"
-UNTOLD = "SELECT COALESCE(sum(untold_minor), 0)::bigint FROM taken_back"
-THERE = "SELECT sum(received_minor - returned_minor)::bigint FROM allotment"
-
-
-async def declare_lost(desk: Desk, region: str) -> None:
-    await desk.run(lambda tx: lost.declare(desk.office, tx, region, "flooded", MAKER))
-    await desk.run(lambda tx: lost.confirm(tx, region, CHECKER))
-
-
-async def close_conflicts(desk: Desk) -> int:
-    async with desk.db.transaction() as tx:
-        rows = await standings.conflicts(tx.conn, None, 1_000)
-        for row in rows:
-            await standings.close_conflict(tx.conn, row["event_id"], "seen to", CHECKER)
-    return len(rows)
-
-
-async def come_back(desk: Desk) -> None:
-    """What `aidmesh topology rejoin` and the gate bring about."""
-    desk.db.origin.epoch += 1
-    await desk.run(partial(lost.tell_again, desk.office))
 
 
 async def test_it_takes_two_leads(pair: tuple[Desk, Desk]) -> None:
@@ -196,6 +181,8 @@ async def test_no_cent_is_there_twice_in_whatever_order(pair: tuple[Desk, Desk],
             if state == "member":
                 await declare_lost(kyiv, "lviv")
                 state = "lost"
+            elif dice.random() < 0.3:
+                await restore(lviv, kyiv)
             elif dice.random() < 0.5:
                 await close_conflicts(kyiv)
                 await kyiv.run(lambda tx: lost.readmit(tx, "lviv"))

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh_chassis.standings import Stand, counts
+from aidmesh_chassis.standings import News, Stand, counts
+from aidmesh_contracts.payments_regions import Standing
 from aidmesh_payments.domain.fencing import Known, Return, due, reissuable_minor
 
 amounts = st.integers(0, 10_000)
@@ -39,6 +40,15 @@ def test_figures_that_do_not_agree_never_free_too_much(outstanding: int, known: 
     taken = reissuable_minor(outstanding, known)
     assert taken >= 0
     assert taken == 0 or outstanding - taken >= known.used_minor
+
+
+@given(_figures(), amounts)
+def test_by_the_same_figures_it_is_taken_back_once(
+    figures: tuple[int, Known], on_its_way: int
+) -> None:
+    outstanding, known = figures
+    taken = reissuable_minor(outstanding + on_its_way, known)
+    assert reissuable_minor(outstanding + on_its_way - taken, known, taken) == 0
 
 
 def test_of_whom_nothing_was_heard_nothing_is_taken() -> None:
@@ -87,3 +97,12 @@ def test_whatever_order_it_comes_in_the_same_is_believed(said: list[Stand]) -> N
         assert Stand("lost", best.epoch + 1, best.since).rank > again.rank
     if any(each.standing == "retired" for each in said):
         assert best.standing == "retired"
+
+
+def test_whoever_hears_only_of_a_return_fences_all_that_came_before_it() -> None:
+    def stood(standing: Standing, epoch: int) -> Stand:
+        return Stand(standing, epoch, datetime.now(UTC))
+
+    assert not News(stood("lost", 1), stood("member", 2)).fences
+    for before in (None, stood("member", 2), stood("lost", 1)):
+        assert News(before, stood("member", 3)).fences

@@ -65,10 +65,13 @@ class News:
     def fences(self) -> bool:
         """Whether what it says of some epoch counted until now, and does no more.
 
-        So it is, too, where only its return was heard of, and that it had been lost later or not.
+        So it is, too, where only its return was heard of, and that it had been lost later or not;
+        or where it was lost in an earlier epoch than the one before its return.
         """
-        was_lost = self.before is not None and self.before.standing == "lost"
-        return self.now.standing == "lost" or (self.now.standing == "member" and not was_lost)
+        if self.now.standing != "member":
+            return self.now.standing == "lost"
+        before = self.before
+        return before is None or before.standing != "lost" or before.epoch + 1 < self.now.epoch
 
 
 Follow = Callable[["Tx", Mapping[str, News]], Awaitable[None]]

@@ -32,16 +32,17 @@ class Known:
         return self.held_minor + self.committed_minor + self.spent_minor
 
 
-def reissuable_minor(outstanding_minor: int, known: Known | None) -> int:
+def reissuable_minor(outstanding_minor: int, known: Known | None, taken_minor: int = 0) -> int:
     """What the grantor may use anew.
 
     Args:
         outstanding_minor: what it sent, less what it counts as returned.
         known: None where the holder never told anything.
+        taken_minor: what was taken back already by these figures: it was fenced before.
     """
     if known is None:
         return 0
-    return max(0, min(known.free_minor, outstanding_minor - known.used_minor))
+    return max(0, min(known.free_minor - taken_minor, outstanding_minor - known.used_minor))
 
 
 @dataclass(frozen=True, slots=True)

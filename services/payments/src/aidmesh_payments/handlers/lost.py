@@ -82,6 +82,9 @@ async def confirm(tx: Tx, region: str, by: UUID) -> None:
 async def readmit(tx: Tx, region: str) -> None:
     """A lead lets a lost region in again, from its next epoch on.
 
+    It may have been restored meanwhile, and speak in a later epoch than the one that was fenced:
+    what was heard of that was set aside as well, so nothing of it counts either.
+
     Raises:
         Problem: it is not lost, or what it said too late was not all seen to.
     """
@@ -91,7 +94,8 @@ async def readmit(tx: Tx, region: str) -> None:
         raise problem("wrong-state")
     if await standings.open_conflicts(tx.conn, [region]):
         raise problem("conflicts-open")
-    await _say(tx, region, Stand("member", before.epoch + 1, tx.now), None)
+    heard = await standings.epoch_of(tx.conn, region)
+    await _say(tx, region, Stand("member", max(heard, before.epoch) + 1, tx.now), None)
 
 
 async def _say(tx: Tx, region: str, stand: Stand, reason: str | None) -> None:
@@ -146,7 +150,9 @@ async def _take_back(tx: Tx, region: str, epoch: int) -> None:
     held = await store.held_by(tx.conn, region, [each.id for each in held])
     journals: list[ledger.Journal] = []
     for each in held:
-        amount_minor = fencing.reissuable_minor(each.outstanding_minor, each.known)
+        amount_minor = fencing.reissuable_minor(
+            each.outstanding_minor, each.known, each.taken_minor
+        )
         if not await store.note_reissue(tx.conn, each, epoch, amount_minor):
             continue
         credited = await store.told_transfers(tx.conn, each.id)
@@ -211,6 +217,8 @@ async def hear_reissues(
             due.untold_minor,
         ):
             continue
+        if due.untold_minor:
+            await store.pay_off_untold(tx.conn, event.allotment_id, event.epoch, due.untold_minor)
         await store.settle_returns(tx.conn, due.settled)
         await transfers.remember_recall(tx.conn, event.allotment_id, item.region, "fenced")
         if came:

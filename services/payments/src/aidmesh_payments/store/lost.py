@@ -73,7 +73,11 @@ async def asked(conn: asyncpg.Connection) -> list[asyncpg.Record]:
 
 
 class Held(NamedTuple):
-    """An allotment that a lost region holds of us, and what it last told of it."""
+    """An allotment that a lost region holds of us, and what it last told of it.
+
+    Attributes:
+        taken_minor: what was taken back already by these figures, or by earlier ones.
+    """
 
     id: AllotmentId
     grant_id: GrantId
@@ -82,21 +86,29 @@ class Held(NamedTuple):
     outstanding_minor: int
     known: Known | None
     as_of: datetime | None
+    taken_minor: int
 
 
 async def held_by(
     conn: asyncpg.Connection, region: str, ids: Collection[AllotmentId] | None = None
 ) -> list[Held]:
-    """Our allotments that a region holds and has not returned whole, or these of them."""
+    """Our allotments that a region holds, or these of them.
+
+    What has come back whole by its own word is not among them.
+    """
     rows = await conn.fetch(
         """
         SELECT m.id, m.grant_id, m.holder, m.currency,
                m.amount_minor - m.returned_minor AS outstanding_minor,
                e.received_minor, e.returned_minor, e.held_minor, e.committed_minor, e.spent_minor,
-               e.as_of
+               e.as_of, COALESCE(r.taken_minor, 0)::bigint AS taken_minor
         FROM grant_allotment m
         LEFT JOIN allotment_elsewhere e ON e.allotment_id = m.id AND e.holder = m.holder
-        WHERE m.holder = $1 AND m.amount_minor > m.returned_minor
+        LEFT JOIN LATERAL (
+            SELECT count(*) AS fences, sum(r.amount_minor) FILTER (
+                       WHERE COALESCE(r.figures_as_of, r.booked_at) >= e.as_of) AS taken_minor
+            FROM reissue r WHERE r.allotment_id = m.id) r ON true
+        WHERE m.holder = $1 AND (m.amount_minor > m.returned_minor OR r.fences > 0)
           AND ($2::uuid[] IS NULL OR m.id = ANY($2))
         ORDER BY m.id
         """,
@@ -120,6 +132,7 @@ async def held_by(
                 row["spent_minor"],
             ),
             row["as_of"],
+            row["taken_minor"],
         )
         for row in rows
     ]
@@ -263,6 +276,22 @@ async def keep_untold(
             epoch,
             amount_minor,
         )
+    )
+
+
+async def pay_off_untold(
+    conn: asyncpg.Connection, allotment_id: AllotmentId, epoch: int, untold_minor: int
+) -> None:
+    """Set what was given back in vain by this fence against what is owed since earlier ones."""
+    paid_minor = await pay_off(conn, allotment_id, untold_minor)
+    await conn.execute(
+        """
+        UPDATE taken_back SET untold_minor = untold_minor - $3
+        WHERE allotment_id = $1 AND epoch = $2
+        """,
+        allotment_id,
+        epoch,
+        paid_minor,
     )
 
 
