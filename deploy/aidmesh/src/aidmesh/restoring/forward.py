@@ -21,7 +21,7 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.outbox import Origin
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.restoring import Lost
-from aidmesh_contracts import inventory, payments
+from aidmesh_contracts import inventory, payments, payments_regions
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.intake import PersonErasedV1
@@ -42,7 +42,9 @@ from aidmesh_reporting.store import restoring as reporting_store
 NOT_KNOWN_WHEN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When a log was made that is gone: no log is of that time, so it is made anew."""
 
-PAYMENTS: Final[Mapping[str, type[Event]]] = {event.type: event for event in payments.EVENTS}
+PAYMENTS: Final[Mapping[str, type[Event]]] = {
+    event.type: event for event in (*payments.EVENTS, *payments_regions.EVENTS)
+}
 VERSIONED: Final = {
     "inventory": inventory_store.VERSIONED,
     "payments": payments_store.VERSIONED,

@@ -21,11 +21,13 @@ from aidmesh_contracts.payments import (
 )
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.domain import fencing, ledger
+from aidmesh_payments.domain.purchase import RESTORE
 from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import credit_grant
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import assigned, transfers
+from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import ledger as ledger_store
 from aidmesh_payments.store import lost as store
@@ -153,25 +155,10 @@ async def _take_back(tx: Tx, region: str, epoch: int) -> None:
         amount_minor = fencing.reissuable_minor(
             each.outstanding_minor, each.known, each.taken_minor
         )
-        if not await store.note_reissue(tx.conn, each, epoch, amount_minor):
+        if not await store.note_reissue(tx.conn, each.id, region, epoch, amount_minor, each.as_of):
             continue
         credited = await store.told_transfers(tx.conn, each.id)
-        if amount_minor:
-            transfer_id = TransferId(derive_id("reissue", each.id, region, epoch))
-            await transfers.insert_transfer(
-                tx.conn,
-                transfer_id,
-                "return",
-                each.id,
-                region,
-                tx.origin.region,
-                amount_minor,
-                each.currency,
-                "received",
-            )
-            journals += await credit_grant(
-                tx, tx.origin.region, each.id, transfer_id, amount_minor, day_of(tx.now)
-            )
+        journals += await _credit(tx, region, each.id, epoch, amount_minor, each.currency)
         tx.emit(
             AllotmentReissuedV1(
                 allotment_id=each.id,
@@ -183,6 +170,66 @@ async def _take_back(tx: Tx, region: str, epoch: int) -> None:
                 credited=credited,
             )
         )
+    await ledger_store.post(tx.conn, journals)
+
+
+async def _credit(
+    tx: Tx, region: str, allotment_id: AllotmentId, epoch: int, amount_minor: int, currency: str
+) -> list[ledger.Journal]:
+    if not amount_minor:
+        return []
+    here = tx.origin.region
+    transfer_id = TransferId(derive_id("reissue", allotment_id, region, epoch))
+    await transfers.insert_transfer(
+        tx.conn,
+        transfer_id,
+        "return",
+        allotment_id,
+        region,
+        here,
+        amount_minor,
+        currency,
+        "received",
+    )
+    today = day_of(tx.now)
+    return await credit_grant(tx, here, allotment_id, transfer_id, amount_minor, today)
+
+
+async def say_again(tx: Tx, event: RegionChangedV1) -> None:
+    """Hold a region, after a restore, for what this one told others that it is.
+
+    What was taken back of its allotments is not reckoned anew, for others heard how much that was:
+    see `take_again`.
+    """
+    asked = await store.lock_asked(tx.conn, event.region)
+    if asked is not None and event.standing == "lost":
+        await store.decide(tx.conn, asked.id, "confirmed", RESTORE)
+    stand = Stand(event.standing, event.epoch, event.since)
+    await standings.take_in(tx, {event.region: (stand, tx.origin.region)}, _follow_again)
+
+
+async def _follow_again(tx: Tx, news: Mapping[str, News]) -> None:
+    await _take_payouts_back(tx, {region: each for region, each in news.items() if each.is_gone})
+
+
+async def take_again(tx: Tx, event: AllotmentReissuedV1) -> None:
+    """Have in the books, after a restore, what this region told that it had taken back.
+
+    Raises:
+        Problem: the books know of no such money.
+    """
+    made = await granted_store.allotment(tx.conn, event.allotment_id)
+    if made is None or made.holder != event.holder:
+        raise problem("wrong-state")
+    if not await store.note_reissue(
+        tx.conn, event.allotment_id, event.holder, event.epoch, event.amount_minor, None
+    ):
+        return
+    if event.amount_minor > made.granted.amount_minor - made.granted.returned_minor:
+        raise problem("wrong-state")
+    journals = await _credit(
+        tx, event.holder, event.allotment_id, event.epoch, event.amount_minor, event.currency
+    )
     await ledger_store.post(tx.conn, journals)
 
 

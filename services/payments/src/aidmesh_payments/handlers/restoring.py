@@ -14,12 +14,14 @@ from aidmesh_contracts.ids import GrantId, TransferId, derive_id
 from aidmesh_contracts.payments import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
+    AllotmentReissuedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,
     GrantChangedV1,
     RecallRequestedV1,
     ReturnBookedV1,
 )
+from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.domain import grants as grant_rules
 from aidmesh_payments.domain import rebalancing, restored_grants
 from aidmesh_payments.domain.allotments import NotEnough, is_return
@@ -28,6 +30,7 @@ from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.domain.purchase import RESTORE
 from aidmesh_payments.handlers import allotting, grants, instalments, return_asks, sweeps
 from aidmesh_payments.handlers.book import Book
+from aidmesh_payments.handlers.lost import say_again, take_again
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
@@ -69,6 +72,12 @@ async def redo(office: Office, tx: Tx, item: Received[Event]) -> bool:
         return True
     if isinstance(event, AllotmentReturnedV1):
         return await _give_back(office, tx, item, event)
+    if isinstance(event, AllotmentReissuedV1):
+        await take_again(tx, event)
+        return True
+    if isinstance(event, RegionChangedV1) and event.region != office.region:
+        await say_again(tx, event)
+        return True
     return False
 
 

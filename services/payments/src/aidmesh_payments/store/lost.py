@@ -138,19 +138,30 @@ async def held_by(
     ]
 
 
-async def note_reissue(conn: asyncpg.Connection, held: Held, epoch: int, amount_minor: int) -> bool:
-    """Remember what was taken back for an epoch; False when that was done already."""
+async def note_reissue(
+    conn: asyncpg.Connection,
+    allotment_id: AllotmentId,
+    holder: str,
+    epoch: int,
+    amount_minor: int,
+    figures_as_of: datetime | None,
+) -> bool:
+    """Remember what was taken back for an epoch; False when that was done already.
+
+    Args:
+        figures_as_of: when the holder told them; None where it told none, or that is forgotten.
+    """
     return bool(
         await conn.fetchval(
             """
             INSERT INTO reissue (allotment_id, epoch, holder, amount_minor, figures_as_of)
             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true
             """,
-            held.id,
+            allotment_id,
             epoch,
-            held.holder,
+            holder,
             amount_minor,
-            held.as_of,
+            figures_as_of,
         )
     )
 
