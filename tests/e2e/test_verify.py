@@ -357,6 +357,6 @@ async def test_a_message_that_was_removed_is_missed(
             api = JetStreamApi(client)
             found = await api.request(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
             seq = section(found, "message")["seq"]
-            await api.request(f"STREAM.MSG.DELETE.{stream}", {"seq": seq})
+            await api.change(f"STREAM.MSG.DELETE.{stream}", {"seq": seq})
 
         assert failing(await look(own, probes)) == {*before, check}

@@ -130,7 +130,7 @@ async def test_a_log_that_loses_what_was_put_back_is_begun_anew(
         if len(slow.sent) == 20 and not spoilt:
             api = JetStreamApi(client)
             state = section(await api.stream_info("LOCAL") or {}, "state")
-            spoilt.append(await api.request("STREAM.MSG.DELETE.LOCAL", {"seq": state["last_seq"]}))
+            spoilt.append(await api.change("STREAM.MSG.DELETE.LOCAL", {"seq": state["last_seq"]}))
             raise ConnectionResetError
         return await publish(client, batch)
 
