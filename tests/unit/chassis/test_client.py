@@ -1,4 +1,4 @@
-"""A client of NATS closes each connection whose handshake failed, and reads headers as nats-py."""
+"""A client of NATS closes connections whose handshake failed, and has headers as nats-py has."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client as NatsClient
-from nats.errors import Error
+from nats.errors import BadHeaderError, Error
 
-from aidmesh_chassis.client import Client
+from aidmesh_chassis.client import Client, written
 
 DEADLINE_S = 20.0
 INFO = b'INFO {"server_id":"A","version":"2.11.0","max_payload":1048576,"proto":1}\r\n'
@@ -93,3 +93,43 @@ def test_headers_of_an_event_are_read() -> None:
     raw = b"ce-id: 7\r\nce-source:/aidmesh/lviv/intake\r\nodd\r\nne w: 1\r\naid-epoch:\t2 \r\n\r\n"
     headers = {"ce-id": "7", "ce-source": "/aidmesh/lviv/intake", "aid-epoch": "2"}
     assert Client._parse_header_lines(raw) == headers
+
+
+class Recording(Client):
+    """Keeps what goes out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    async def _send_command(self, cmd: bytes, priority: bool = False) -> None:
+        self.sent.append(cmd)
+
+
+NAMES = st.text("ab-:. \n", max_size=4)
+VALUES = st.text(st.sampled_from("ab:, \t\r\nä"), max_size=6)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=4))
+async def test_headers_are_written_as_the_library_writes_them(headers: dict[str, str]) -> None:
+    client, refused = Recording(), False
+    for send in (NatsClient._send_publish, Client._send_publish):
+        try:
+            await send(client, "subject", "", b"payload", 7, headers)
+        except BadHeaderError:
+            refused = not refused
+    assert not refused
+    assert len(set(client.sent)) <= 1
+
+
+def test_headers_of_an_event_are_written_in_one_go() -> None:
+    headers = {"ce-id": "7", "ce-source": "/aidmesh/lviv/intake", "traceparent": "00-1-2-01"}
+    block = b"NATS/1.0\r\nce-id: 7\r\nce-source: /aidmesh/lviv/intake\r\n"
+    assert written(headers) == block + b"traceparent: 00-1-2-01\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "value", ["", " 7", "7 ", "7\r\nother: 8", "7\r\nother", "7\n", "sieben ä"]
+)
+def test_odd_headers_are_left_to_the_library(value: str) -> None:
+    assert written({"ce-id": value}) is None
