@@ -180,16 +180,17 @@ async def with_sensitive(
     By site and kind.
     """
     rows = await conn.fetch(
-        f"""
-        SELECT * FROM (
-            SELECT site_id, code, (starts_at AT TIME ZONE 'Europe/Kyiv')::date AS day,
-                   {_SENSITIVE} AS sensitive, seats - taken AS free
-            FROM slot
-            WHERE site_id = ANY($1::uuid[]) AND status = 'open' AND taken > 0
-              AND starts_at >= $2::date::timestamp AT TIME ZONE 'Europe/Kyiv'
-              AND starts_at < $3::date::timestamp AT TIME ZONE 'Europe/Kyiv'
-        ) s WHERE sensitive > 0
-        """,  # noqa: S608
+        """
+        SELECT s.site_id, s.code, (s.starts_at AT TIME ZONE 'Europe/Kyiv')::date AS day,
+               sum(g.seats)::int AS sensitive, s.seats - s.taken AS free
+        FROM slot s
+        JOIN slot_booking g ON g.slot_id = s.id AND g.live
+        JOIN reservation r ON r.id = g.reservation_id AND r.sensitive
+        WHERE s.site_id = ANY($1::uuid[]) AND s.status = 'open' AND s.taken > 0
+          AND s.starts_at >= $2::date::timestamp AT TIME ZONE 'Europe/Kyiv'
+          AND s.starts_at < $3::date::timestamp AT TIME ZONE 'Europe/Kyiv'
+        GROUP BY s.id
+        """,
         list(site_ids),
         from_on,
         to_on,
