@@ -170,6 +170,9 @@ class Database:
             "statement_timeout": str(int(statement_s_max * 1000)),
             "idle_in_transaction_session_timeout": "60000",
             "lock_timeout": "10000",
+            # Statements are planned once and kept, often while a table is still small (decision
+            # 0097): reading all of it must not look cheap.
+            "enable_seqscan": "off",
         }
         self._pool: asyncpg.Pool | None = None
         self.pace = Pace()
