@@ -50,6 +50,7 @@ OF_A_FOLDER: dict[tuple[str, ...], Sequence[str]] = {
     ("keys", "rotate"): (),
     ("keys", "show"): (),
     ("keys", "protect"): (),
+    ("keys", "passphrase"): (),
     ("lock",): (),
     ("unlock",): (),
     ("staff", "list"): (),

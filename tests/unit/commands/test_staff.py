@@ -8,14 +8,17 @@ from pathlib import Path
 
 import jwt
 import pytest
+from nacl.pwhash import argon2id
 
 from aidmesh.__main__ import build
 from aidmesh_chassis.auth import Role, verifier_of
+from aidmesh_chassis.key_files import change_passphrase, protect
 from aidmesh_chassis.keys import MASTER, NOTIFICATION, PAYMENTS, TOKENS, KeyRing, create_region_keys
 from aidmesh_chassis.staff import StaffFile, WrongCredentials
 from aidmesh_console.app import STAFF_FILE
 
 PASSWORD = "сім слів на папірці"
+OTHER = "вісім інших слів на папірці"
 Type = Callable[..., tuple[int, str, str]]
 
 
@@ -149,3 +152,41 @@ def test_a_passphrase_on_the_keys_of_personal_data(typed: Type, keys: Path) -> N
     ring.token_signer()
     ring.unlock(PASSWORD)
     assert ring.master().reveal() == before
+
+
+def test_a_passphrase_is_changed_and_taken_off(typed: Type, keys: Path) -> None:
+    secrets = (MASTER, PAYMENTS)
+    folder = keys / "kyiv"
+    before = KeyRing(folder, secrets).master().reveal()
+    code, _, err = typed("keys", "passphrase", stdin=f"{PASSWORD}\n{OTHER}\n")
+    assert (code, "aidmesh keys protect" in err) == (2, True)
+    for name in secrets:
+        protect(
+            folder / f"{name}.key",
+            PASSWORD,
+            passes=argon2id.OPSLIMIT_MIN,
+            memory_bytes=argon2id.MEMLIMIT_MIN,
+        )
+    ring = KeyRing(folder, secrets)
+    ring.unlock(PASSWORD)
+
+    files = {path: path.read_bytes() for path in folder.glob("*.key")}
+    for given in (f"{OTHER}\n{OTHER}\n", f"{PASSWORD}\nshort\n", f"{PASSWORD}\n"):
+        code, out, err = typed("keys", "passphrase", stdin=given)
+        assert (code, "has another passphrase" in out) == (2, False)
+        assert PASSWORD not in err
+        assert OTHER not in err
+        assert {path: path.read_bytes() for path in files} == files
+
+    change_passphrase(folder / "master.key", PASSWORD, OTHER)  # cut short after this one
+    code, out, _ = typed("keys", "passphrase", stdin=f"{PASSWORD}\n{OTHER}\n")
+    assert (code, "master" in out, "payments" in out) == (0, False, True)
+    assert ring.missing == ()  # what runs keeps its keys
+    started = KeyRing(folder, secrets)
+    assert started.missing == secrets
+    started.unlock(OTHER)
+    assert started.master().reveal() == before
+
+    code, out, _ = typed("keys", "passphrase", "--off", stdin=f"{OTHER}\n")
+    assert (code, OTHER in out) == (0, False)
+    assert KeyRing(folder, secrets).missing == ()

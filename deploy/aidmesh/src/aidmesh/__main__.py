@@ -93,6 +93,7 @@ def build() -> App:
     secret.command(keys.rotate)
     secret.command(keys.show)
     secret.command(keys.protect)
+    secret.command(keys.passphrase)
     secret.command(backup.keys, name="backup")
     app.command(secret)
     app.command(lock.lock)

@@ -103,12 +103,29 @@ def protect(
     Raises ValueError for a passphrase of fewer than 12 characters, `KeyFileError` if the file is
     no plain key.
     """
-    if len(passphrase) < PASSPHRASE_CHARS_MIN:
-        raise ValueError(f"A passphrase has at least {PASSPHRASE_CHARS_MIN} characters.")
+    _check_length(passphrase)
     raw = read_raw(path)
     if len(raw) != KEY_BYTES:
         raise KeyFileError(f"{path.name} is not a plain key.")
     replace_file(path, under_passphrase(raw, passphrase, passes=passes, memory_bytes=memory_bytes))
+
+
+def change_passphrase(path: Path, current: str, new: str | None) -> None:
+    """Put another passphrase on a protected key file in place, or take it off.
+
+    Args:
+        path: of the key.
+        current: opens it.
+        new: None to take it off.
+
+    Raises:
+        ValueError: the new one has fewer than 12 characters.
+        WrongPassphrase: the current one does not open the file.
+        KeyFileError: it is damaged, or cannot be read.
+    """
+    _check_length(new)
+    raw = read_secret(path, current)
+    replace_file(path, raw if new is None else under_passphrase(raw, new))
 
 
 def under_passphrase(
@@ -123,6 +140,11 @@ def under_passphrase(
     key = _derived(passphrase, salt, passes, memory_bytes)
     head = _MAGIC + salt + _COST.pack(passes, memory_bytes)
     return head + encrypt(key, raw, head)
+
+
+def _check_length(passphrase: str | None) -> None:
+    if passphrase is not None and len(passphrase) < PASSPHRASE_CHARS_MIN:
+        raise ValueError(f"A passphrase has at least {PASSPHRASE_CHARS_MIN} characters.")
 
 
 def open_to_others(folder: Path) -> tuple[str, ...]:

@@ -228,3 +228,47 @@ def protect(
         "Without it this data is lost: keep it, or an unprotected copy of the keys, in a safe.",
         "Services that run keep their keys until aidmesh lock, or until they are started again.",
     )
+
+
+def passphrase(*, at: KeysOf = NAMED, off: bool = False, json: bool = False) -> None:
+    """Change the passphrase of a region's keys, or take it off; asks for the one until now first.
+
+    Cut short between two files, it is taken up by the next time.
+
+    Args:
+        at: which region's keys.
+        off: take it off; whoever has the folder then reads personal data.
+        json: the files that were written.
+    """
+    from aidmesh_chassis.key_files import change_passphrase, secret_files  # noqa: PLC0415
+    from aidmesh_chassis.keys import KeyFileError, is_protected, opens  # noqa: PLC0415
+
+    _, folder = at.folder()
+    try:
+        paths = [path for name in PERSONAL.split(",") for path in secret_files(folder, name)]
+        protected = [path for path in paths if is_protected(path)]
+        if not protected:
+            refuse("no key has a passphrase; aidmesh keys protect puts one on")
+        current = ask("Passphrase until now")
+        new = None if off else ask("New passphrase", twice=True)
+        due = [path for path in protected if opens(path, current)]
+        for path in protected:
+            if path not in due and not (due and new and opens(path, new)):
+                refuse(f"the passphrase does not open {path.name}; nothing was changed")
+        for path in due:
+            change_passphrase(path, current, new)
+    except (KeyFileError, ValueError, OSError) as error:
+        refuse(str(error))
+    has = "no passphrase any more" if off else "another passphrase now"
+    effect = (
+        "Services that run without these keys load them by themselves."
+        if off
+        else "Services that run keep their keys until aidmesh lock, or until they start again."
+    )
+    report(
+        json,
+        {"written": [str(path) for path in due]},
+        *(f"{path} has {has}" for path in due),
+        "Copies of these files from before are as they were: destroy them, or keep them as safe.",
+        effect,
+    )
