@@ -11,18 +11,18 @@ from aidmesh_chassis.pace import BUSY_S, REST_S
 from support.servers import DatabaseFactory
 
 
-@pytest.mark.parametrize(("looks", "pause_s"), [(False, 1.0), (True, REST_S)])
+@pytest.mark.parametrize(("looks", "interval_s"), [(False, 1.0), (True, REST_S)])
 async def test_a_commit_makes_busy_and_a_look_does_not(
-    database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch, looks: bool, pause_s: float
+    database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch, looks: bool, interval_s: float
 ) -> None:
     db = Database(await database("reporting"), Origin("kyiv", "reporting"))
     later = monotonic() + 2 * BUSY_S
     monkeypatch.setattr(pace, "monotonic", lambda: later)
     await db.open()
     try:
-        assert db.pace.pause_s(1.0) == REST_S
+        assert db.pace.interval_s(1.0) == REST_S
         async with db.transaction(looks=looks):
             pass
-        assert db.pace.pause_s(1.0) == pause_s
+        assert db.pace.interval_s(1.0) == interval_s
     finally:
         await db.close()

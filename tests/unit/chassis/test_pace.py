@@ -28,17 +28,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_who_has_just_begun_or_worked_looks_as_often_as_was_asked(clock: Clock) -> None:
     service = Pace()
     clock.now += BUSY_S - 0.1
-    assert service.pause_s(1.0) == 1.0
+    assert service.interval_s(1.0) == 1.0
     clock.now += 0.2
-    assert service.pause_s(1.0) == REST_S
+    assert service.interval_s(1.0) == REST_S
     service.worked()
-    assert service.pause_s(1.0) == 1.0
+    assert service.interval_s(1.0) == 1.0
 
 
 def test_nobody_looks_more_often_for_being_at_rest(clock: Clock) -> None:
     service = Pace()
     clock.now += 2 * BUSY_S
-    assert service.pause_s(60.0) == 60.0
+    assert service.interval_s(60.0) == 60.0
 
 
 async def test_whoever_rests_looks_as_soon_as_something_was_done(clock: Clock) -> None:

@@ -139,7 +139,7 @@ class Courier:
 
     def _pause_s(self) -> float:
         """Until the next look; whoever is away may be back."""
-        return SWEEP_S if self._away else self._db.pace.pause_s(SWEEP_S)
+        return SWEEP_S if self._away else self._db.pace.interval_s(SWEEP_S)
 
     def _probed(self) -> list[str]:
         """The regions that are away and may be back."""

@@ -27,15 +27,21 @@ class Pace:
         self._done_at = monotonic()
         self._busy.set()
 
-    def pause_s(self, every_s: float) -> float:
-        """How long to wait for a bell that may not ring, when `every_s` is often enough."""
+    def interval_s(self, every_s: float) -> float:
+        """Seconds to the next look: `every_s` of a busy service, `REST_S` or more of one at rest.
+
+        It only tells them, to those who wait for a bell that may not ring. Others `pause`.
+        """
         is_busy = monotonic() - self._done_at < BUSY_S
         return every_s if is_busy else max(every_s, REST_S)
 
     async def pause(self, every_s: float) -> None:
-        """Wait `every_s`, and then, while nothing happens, on until `REST_S` are over."""
+        """Wait for the next look, where no bell tells of it.
+
+        That takes `every_s`; a service at rest then waits on until it works, for `REST_S` in all.
+        """
         await asyncio.sleep(every_s)
-        more_s = self.pause_s(every_s) - every_s
+        more_s = self.interval_s(every_s) - every_s
         if more_s > 0:
             self._busy.clear()
             try:

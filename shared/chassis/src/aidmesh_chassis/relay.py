@@ -123,7 +123,7 @@ class Relay:
             self._wait.over()
             if claimed >= CLAIM_MAX:
                 continue
-            await self._bell.wait(self._db.pace.pause_s(SWEEP_S))
+            await self._bell.wait(self._db.pace.interval_s(SWEEP_S))
 
     async def publish_once(self) -> int:
         """Publish what is pending, up to `CLAIM_MAX` rows; returns how many were claimed.
