@@ -7,7 +7,7 @@ from aidmesh_chassis.starting import start
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["rebuild"] and set(sys.argv[2:]) <= {"--from-stream"}:
-        from aidmesh_reporting.rebuilding import main
+        from aidmesh_reporting.rebuild_command import main
 
         main(from_stream="--from-stream" in sys.argv)
     else:

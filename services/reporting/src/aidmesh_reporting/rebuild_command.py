@@ -1,4 +1,4 @@
-"""The command that rebuilds reporting's figures."""
+"""`python -m aidmesh_reporting rebuild`: settings, logs and exit code around `rebuild.run`."""
 
 import asyncio
 import sys
