@@ -63,17 +63,23 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class _Round:
-    """Steps under way: what is locked for them, and what has become of it so far.
+class _StepsUnderWay:
+    """The steps of one call: what was locked for them, and what becomes of it, step by step.
+
+    From `touched` on it is what steps collect; `save` writes it at the end, all payouts together.
 
     Attributes:
+        commitments: as they were when they were locked.
         attempts: the commitments of each need.
-        live: payouts that are not over, by their commitment.
+        live: payouts that are not over, by their commitment; a step that pays adds its own.
         ended: the last attempt of each need that is over.
         doubted: payouts and needs of which nobody can prove that they were not paid.
         gone: regions that answer nothing any more.
         payees: details that are here.
+        touched: commitments that steps have changed, as these left them.
+        stepped: payouts that took the step, as it left them.
         given_up: payouts that are over because their need was paid by another.
+        odd: what a person has to look into.
         unpaid: commitments for which no money is to be found any more.
     """
 
@@ -86,11 +92,11 @@ class _Round:
     doubted: AbstractSet[UUID]
     gone: AbstractSet[str]
     payees: AbstractSet[PayeeRef]
-    touched: dict[CommitmentId, Commitment] = field(default_factory=dict)
-    saved: list[PayoutRow] = field(default_factory=list)
-    given_up: list[PayoutRow] = field(default_factory=list)
-    odd: list[Discrepancy] = field(default_factory=list)
-    unpaid: list[CommitmentId] = field(default_factory=list)
+    touched: dict[CommitmentId, Commitment] = field(default_factory=dict, init=False)
+    stepped: list[PayoutRow] = field(default_factory=list, init=False)
+    given_up: list[PayoutRow] = field(default_factory=list, init=False)
+    odd: list[Discrepancy] = field(default_factory=list, init=False)
+    unpaid: list[CommitmentId] = field(default_factory=list, init=False)
 
     def current(self, commitment_id: CommitmentId) -> Commitment:
         """A commitment as the steps so far have left it."""
@@ -102,7 +108,7 @@ class _Round:
         await commitment_store.save(conn, list(self.touched.values()))
         # First what is over: a need has one payout that is not.
         await store.save(conn, self.given_up)
-        await store.save(conn, self.saved)
+        await store.save(conn, self.stepped)
         await discrepancies.open_discrepancies(conn, self.odd)
         await discrepancies.close_of_spendings(
             conn, "withdrawn_after_export", self.unpaid, "rejected"
@@ -124,7 +130,9 @@ async def take_steps(
         row.id: await _take(office, under_way, verb, wanted[row.id], row, by) for row in rows
     }
     await under_way.save()
-    proven = under_way.doubted & {each for row in under_way.saved for each in (row.id, row.need_id)}
+    proven = under_way.doubted & {
+        each for row in under_way.stepped for each in (row.id, row.need_id)
+    }
     if proven and verb in FACTS:
         await restoring.clear(tx.conn, proven, verb, by)
     return outcomes
@@ -132,7 +140,7 @@ async def take_steps(
 
 async def _begin(
     office: Office, tx: Tx, verb: Verb, wanted: Mapping[PayoutId, Step]
-) -> tuple[_Round, Sequence[PayoutRow]]:
+) -> tuple[_StepsUnderWay, Sequence[PayoutRow]]:
     """Lock payouts with all that a step of theirs depends on; they come in the order to take."""
     found = await store.find(tx.conn, wanted)
     places = {row.commitment_id: row.allotment_id for row in found}
@@ -149,18 +157,18 @@ async def _begin(
     commitments = await commitment_store.lock(tx.conn, places)
     rows = await store.lock(tx.conn, wanted, live_of=places if is_fact else ())
     refs = {row.payee_ref for row in rows.values() if row.payee_ref is not None}
-    under_way = _Round(
-        tx,
-        book,
-        commitments,
-        _by_need(commitments.values()),
-        {each.commitment_id: each for each in rows.values() if each.payout.state in LIVE},
-        ended,
-        await restoring.doubted(
+    under_way = _StepsUnderWay(
+        tx=tx,
+        book=book,
+        commitments=commitments,
+        attempts=_by_need(commitments.values()),
+        live={each.commitment_id: each for each in rows.values() if each.payout.state in LIVE},
+        ended=ended,
+        doubted=await restoring.doubted(
             tx.conn, [each for row in rows.values() for each in (row.id, row.need_id)]
         ),
-        await standings.gone(tx.conn),
-        await payee_store.here(tx.conn, refs),
+        gone=await standings.gone(tx.conn),
+        payees=await payee_store.here(tx.conn, refs),
     )
     # What had been let go comes last: what else was paid is known by then.
     return under_way, sorted(
@@ -170,13 +178,13 @@ async def _begin(
 
 
 async def _take(
-    office: Office, under_way: _Round, verb: Verb, order: Step, row: PayoutRow, by: UUID
+    office: Office, under_way: _StepsUnderWay, verb: Verb, order: Step, row: PayoutRow, by: UUID
 ) -> PayoutRefusal | None:
     """Take a step with one of them; returns why it was refused, or None."""
     # What an office settled and then was gone comes back to this region's account, if at all.
     if row.assigned_to is not None and not (verb == "return" and row.assigned_to in under_way.gone):
         if verb == "cancel" and row.is_awaited:
-            under_way.saved.append(ask_back(under_way.tx, row, "returned"))
+            under_way.stepped.append(ask_back(under_way.tx, row, "returned"))
             return None
         return PayoutRefusal.PAID_ELSEWHERE
     is_cash = row.mechanism == "cash"
@@ -214,12 +222,12 @@ async def _take(
         _let_go(under_way, commitment, "returned")
     elif verb == NOT_COLLECTED:
         _let_go(under_way, commitment, "not_collected")
-    under_way.saved.append(changed)
+    under_way.stepped.append(changed)
     under_way.tx.emit(payout_state(changed), version=payout.version)
     return None
 
 
-def _settle(under_way: _Round, before: Payout, row: PayoutRow, order: Step) -> PayoutRow:
+def _settle(under_way: _StepsUnderWay, before: Payout, row: PayoutRow, order: Step) -> PayoutRow:
     """Spend the money of a payout that was paid: also of one that had been let go."""
     book, touched = under_way.book, under_way.touched
     commitment = under_way.current(row.commitment_id)
@@ -245,7 +253,7 @@ def _settle(under_way: _Round, before: Payout, row: PayoutRow, order: Step) -> P
 
 
 async def _come_back(
-    under_way: _Round, need_id: NeedId, commitment: Commitment, order: Step
+    under_way: _StepsUnderWay, need_id: NeedId, commitment: Commitment, order: Step
 ) -> None:
     """Take money in that had been paid."""
     reason = (order.reason or "").lower()
@@ -259,7 +267,7 @@ async def _come_back(
         )
 
 
-def _come_to_nothing(under_way: _Round, row: PayoutRow, commitment: Commitment) -> None:
+def _come_to_nothing(under_way: _StepsUnderWay, row: PayoutRow, commitment: Commitment) -> None:
     """Let go of what was not carried out, if its need was withdrawn, or it was given up, since."""
     is_over = commitment.attempt_no <= under_way.ended.get(row.need_id, 0)
     if commitment.state == "committed" and (is_over or row.is_given_up):
@@ -268,7 +276,7 @@ def _come_to_nothing(under_way: _Round, row: PayoutRow, commitment: Commitment) 
         under_way.unpaid.append(commitment.id)
 
 
-def _let_go(under_way: _Round, commitment: Commitment, why: ReleaseCause) -> None:
+def _let_go(under_way: _StepsUnderWay, commitment: Commitment, why: ReleaseCause) -> None:
     released = let_go(under_way.book, commitment, why)
     under_way.touched[commitment.id] = released
     under_way.tx.emit(released_event(released))
