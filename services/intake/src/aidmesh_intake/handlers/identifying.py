@@ -1,6 +1,6 @@
 """Whom requests are for: persons and households are found by their codes, or made."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID, uuid4
@@ -22,11 +22,26 @@ HOUSEHOLD_CODE: Final = b"household-code"
 
 
 @dataclass(frozen=True, slots=True)
-class People:
-    """The persons of a call, known and new."""
+class _Newcomer:
+    """Somebody whom nobody knew, as the first draft that names them says who they are."""
 
-    by_id: Mapping[UUID, PersonRow]
-    of_draft: Mapping[UUID, UUID]
+    row: PersonRow
+    locker: Locker
+    described: PersonDraft
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """The persons of a call, known and new.
+
+    Attributes:
+        person_of: whom drafts are for, by draft.
+        newcomers: those of them who are new.
+        lockers: of newcomers, by person.
+        households: by the codes that drafts name.
+    """
+
+    person_of: Mapping[UUID, PersonRow]
     newcomers: frozenset[UUID]
     lockers: Mapping[UUID, Locker]
     households: Mapping[str, UUID]
@@ -43,8 +58,7 @@ class People:
 
     def of(self, draft: Draft) -> PersonRow | None:
         """The person of a draft, if there is one."""
-        person_id = self.of_draft.get(draft.id)
-        return None if person_id is None else self.by_id[person_id]
+        return self.person_of.get(draft.id)
 
 
 async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> People:
@@ -58,77 +72,136 @@ async def find_or_make(tx: Tx, vault: OpenVault, drafts: Sequence[Draft]) -> Peo
             emitted yet, and the others can be taken in once what was written is undone.
         Problem: there is nobody of an id, or a person or household changed at this moment.
     """
-    lookups = {
-        draft.id: vault.lookup(draft.person.details.client_code.reveal(), PERSON_CODE)
-        for draft in drafts
-        if isinstance(draft.person, PersonDraft) and draft.person.details.client_code is not None
-    }
+    lookups = _lookups(vault, drafts)
     known, by_code = await _lock_known(
         tx,
         {each.person for each in drafts if isinstance(each.person, UUID)},
         list(lookups.values()),
     )
-    named = _named(drafts, known)
-    of_draft = {draft_id: person.id for draft_id, person in named.items()}
-    by_id = {person.id: person for person in named.values()}
+    found = _found(drafts, lookups, known, by_code)
     # Persons before households, as everyone locks them.
-    homes = {person.household_id for person in (*by_id.values(), *by_code.values())}
+    homes = {person.household_id for person in found.values()}
     households = await _households(tx, vault, drafts, {each for each in homes if each is not None})
-    made: dict[UUID, tuple[PersonRow, Locker, PersonDraft]] = {}
-    made_by_code: dict[bytes, UUID] = {}
-    for draft in drafts:
-        if draft.described is None:
-            continue
-        lookup = lookups.get(draft.id)
-        if lookup is not None and lookup in by_code:
-            of_draft[draft.id] = by_code[lookup].id
-            by_id[by_code[lookup].id] = by_code[lookup]
-        elif lookup is not None and lookup in made_by_code:
-            of_draft[draft.id] = made_by_code[lookup]
-        else:
-            row, locker = _new_person(vault, draft.described, lookup, households)
-            made[row.id] = (row, locker, draft.described)
-            of_draft[draft.id] = row.id
-            if lookup is not None:
-                made_by_code[lookup] = row.id
-    taken = await person_store.insert(tx.conn, [row for row, _, _ in made.values()])
-    if len(taken) < len(made):
-        # Somebody else registered the same code a moment ago: theirs is the record.
-        late = await _lock_late(tx, list(made_by_code), taken)
-        for draft in drafts:
-            lookup = lookups.get(draft.id)
-            if lookup in late and of_draft[draft.id] not in taken:
-                of_draft[draft.id] = late[lookup].id
-                by_id[late[lookup].id] = late[lookup]
-    by_id |= {person_id: made[person_id][0] for person_id in taken}
-    moved = moves(
-        _mentions(drafts, of_draft, households),
-        {each.id: each.household_id for each in by_id.values() if each.household_id is not None},
-    )
-    for person_id, home in moved.items():
-        by_id[person_id] = replace(by_id[person_id], household_id=home)
-    await person_store.join_household(tx.conn, moved)
-    for person_id in taken:
-        row, _, person = made[person_id]
-        _emit_card(tx, vault, row, person)
-    lockers = {person_id: made[person_id][1] for person_id in taken}
-    return People(by_id, of_draft, frozenset(taken), lockers, households)
+    newcomer_of = _newcomers(vault, drafts, lookups, found, households)
+    registered = await _register(tx, newcomer_of)
+    person_of = await _move_in(tx, drafts, found | registered, households)
+    new = {
+        each.row.id: each
+        for draft_id, each in newcomer_of.items()
+        if registered[draft_id].id == each.row.id
+    }
+    for newcomer in new.values():
+        _emit_card(tx, vault, newcomer)
+    lockers = {person_id: newcomer.locker for person_id, newcomer in new.items()}
+    return People(person_of, frozenset(new), lockers, households)
 
 
-def _named(drafts: Sequence[Draft], known: Mapping[UUID, PersonRow]) -> dict[UUID, PersonRow]:
-    """Whom drafts name by id, by draft. Raises `Problem`: there is nobody of that id."""
-    named: dict[UUID, PersonRow] = {}
+def _lookups(vault: OpenVault, drafts: Sequence[Draft]) -> dict[UUID, bytes]:
+    """What the codes of persons are found by, by draft."""
+    return {
+        draft.id: vault.lookup(draft.person.details.client_code.reveal(), PERSON_CODE)
+        for draft in drafts
+        if isinstance(draft.person, PersonDraft) and draft.person.details.client_code is not None
+    }
+
+
+def _found(
+    drafts: Sequence[Draft],
+    lookups: Mapping[UUID, bytes],
+    known: Mapping[UUID, PersonRow],
+    by_code: Mapping[bytes, PersonRow],
+) -> dict[UUID, PersonRow]:
+    """Whom drafts are for, of those who are known, by draft.
+
+    Args:
+        known, by_code: as of `_lock_known`.
+
+    Raises:
+        Problem: there is nobody of an id.
+    """
+    found: dict[UUID, PersonRow] = {}
     for draft in drafts:
         if isinstance(draft.person, UUID):
-            found = known.get(draft.person)
-            if found is None or found.erased_at is not None:
+            person = known.get(draft.person)
+            if person is None or person.erased_at is not None:
                 raise Problem(NOT_FOUND, field="person_id")
-            named[draft.id] = found
-    return named
+            found[draft.id] = person
+        elif draft.id in lookups and lookups[draft.id] in by_code:
+            found[draft.id] = by_code[lookups[draft.id]]
+    return found
+
+
+def _newcomers(
+    vault: OpenVault,
+    drafts: Sequence[Draft],
+    lookups: Mapping[UUID, bytes],
+    found: Container[UUID],
+    households: Mapping[str, UUID],
+) -> dict[UUID, _Newcomer]:
+    """Whom the other drafts describe, by draft: of one code it is one person.
+
+    Args:
+        found: drafts whose person is known.
+    """
+    newcomer_of: dict[UUID, _Newcomer] = {}
+    by_code: dict[bytes, _Newcomer] = {}
+    for draft in drafts:
+        if draft.described is None or draft.id in found:
+            continue
+        lookup = lookups.get(draft.id)
+        newcomer = None if lookup is None else by_code.get(lookup)
+        if newcomer is None:
+            newcomer = _new_person(vault, draft.described, lookup, households)
+        if lookup is not None:
+            by_code[lookup] = newcomer
+        newcomer_of[draft.id] = newcomer
+    return newcomer_of
+
+
+async def _register(tx: Tx, newcomer_of: Mapping[UUID, _Newcomer]) -> dict[UUID, PersonRow]:
+    """Write newcomers; returns who they are, by draft.
+
+    Of a code that somebody else registered a moment ago, theirs is the record.
+
+    Raises:
+        Problem, asyncpg.LockNotAvailableError: as of `_lock_late`.
+    """
+    row_of = {each.row.id: each.row for each in newcomer_of.values()}
+    taken = await person_store.insert(tx.conn, list(row_of.values()))
+    if len(taken) < len(row_of):
+        codes = {row.id: row.code_lookup for row in row_of.values() if row.code_lookup is not None}
+        late = await _lock_late(tx, list(codes.values()), taken)
+        row_of |= {each: late[code] for each, code in codes.items() if each not in taken}
+    return {draft_id: row_of[each.row.id] for draft_id, each in newcomer_of.items()}
+
+
+async def _move_in(
+    tx: Tx,
+    drafts: Sequence[Draft],
+    person_of: Mapping[UUID, PersonRow],
+    households: Mapping[str, UUID],
+) -> dict[UUID, PersonRow]:
+    """Put persons who belong to no household into the one that drafts name.
+
+    Returns:
+        whom drafts are for, by draft, as they are now.
+
+    Raises:
+        OtherHousehold: of drafts that name another household than their person's.
+    """
+    home_of = {
+        each.id: each.household_id for each in person_of.values() if each.household_id is not None
+    }
+    moved = moves(_mentions(drafts, person_of, households), home_of)
+    await person_store.join_household(tx.conn, moved)
+    return {
+        draft_id: replace(each, household_id=moved[each.id]) if each.id in moved else each
+        for draft_id, each in person_of.items()
+    }
 
 
 def _mentions(
-    drafts: Sequence[Draft], of_draft: Mapping[UUID, UUID], households: Mapping[str, UUID]
+    drafts: Sequence[Draft], person_of: Mapping[UUID, PersonRow], households: Mapping[str, UUID]
 ) -> list[Mention]:
     """What drafts say of households. Who is named by id only does not move in."""
     found: list[Mention] = []
@@ -136,10 +209,11 @@ def _mentions(
         described = draft.person if isinstance(draft.person, PersonDraft) else None
         code = described.household_code if described else None
         named = (draft.household_id, households[code] if code else None)
+        person = person_of.get(draft.id)
         found.append(
             Mention(
                 draft.id,
-                of_draft.get(draft.id),
+                None if person is None else person.id,
                 frozenset(each for each in named if each is not None),
                 moves_in=described is not None,
             )
@@ -198,32 +272,31 @@ async def _lock_late(
 
 def _new_person(
     vault: OpenVault,
-    draft: PersonDraft,
+    described: PersonDraft,
     lookup: bytes | None,
     households: Mapping[str, UUID],
-) -> tuple[PersonRow, Locker]:
+) -> _Newcomer:
     person_id = uuid4()
     locker = vault.new_locker(person_id)
-    return (
-        PersonRow(
-            id=person_id,
-            code_lookup=lookup,
-            details=vault.hide(locker, person_id, draft.details),
-            wrapped_key=locker.wrapped,
-            languages=draft.languages,
-            area=draft.area,
-            origin_area=draft.origin_area,
-            household_id=households.get(draft.household_code or ""),
-            consents=draft.consents or {},
-            card_version=1 if draft.details.contact else 0,
-        ),
-        locker,
+    row = PersonRow(
+        id=person_id,
+        code_lookup=lookup,
+        details=vault.hide(locker, person_id, described.details),
+        wrapped_key=locker.wrapped,
+        languages=described.languages,
+        area=described.area,
+        origin_area=described.origin_area,
+        household_id=households.get(described.household_code or ""),
+        consents=described.consents or {},
+        card_version=1 if described.details.contact else 0,
     )
+    return _Newcomer(row, locker, described)
 
 
-def _emit_card(tx: Tx, vault: OpenVault, row: PersonRow, draft: PersonDraft) -> None:
+def _emit_card(tx: Tx, vault: OpenVault, newcomer: _Newcomer) -> None:
+    row, contact = newcomer.row, newcomer.described.details.contact
     if row.card_version:
-        card = card_of(row.id, row.card_version, draft.details.contact, row.languages, row.consents)
+        card = card_of(row.id, row.card_version, contact, row.languages, row.consents)
         tx.emit(
             ContactSealedV1(
                 person_id=PersonId(row.id), version=row.card_version, sealed=vault.seal_card(card)
