@@ -9,7 +9,8 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import GrantId, PurchaseId
 from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
-from aidmesh_contracts.payments import GrantChangedV1, GrantTerms, PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_contracts.payments_grants import GrantChangedV1, GrantTerms
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.domain.shipments import Counted
 from aidmesh_inventory.handlers import grants, receipts, sweeps

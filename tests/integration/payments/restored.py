@@ -14,7 +14,7 @@ from aidmesh_chassis.crypto import PrivateKey
 from aidmesh_chassis.restoring import Lost
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import AllotmentId
-from aidmesh_contracts.payments import AllotmentSentV1
+from aidmesh_contracts.payments_grants import AllotmentSentV1
 from aidmesh_contracts.registry import REGISTRY
 from aidmesh_contracts.streams import event_type_of
 from aidmesh_payments.handlers import holding

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from pydantic_core import to_json
 
 from aidmesh_contracts.ids import AllotmentId, GrantId
-from aidmesh_contracts.payments import AllotmentChangedV1, GrantChangedV1, GrantTerms
+from aidmesh_contracts.payments_grants import AllotmentChangedV1, GrantChangedV1, GrantTerms
 from aidmesh_contracts.restriction import UNRESTRICTED
 from aidmesh_payments.store.queries import grants as grant_queries
 from aidmesh_payments.store.queries import spending

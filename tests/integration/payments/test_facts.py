@@ -11,12 +11,8 @@ import pytest
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import AllotmentId, NeedId
 from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
-from aidmesh_contracts.payments import (
-    AllotmentReturnedV1,
-    CommitmentReversedV1,
-    CommitmentSpentV1,
-    FundsGrewV1,
-)
+from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, FundsGrewV1
+from aidmesh_contracts.payments_grants import AllotmentReturnedV1
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.handlers import allotting
 from aidmesh_payments.handlers.commitments import settle_discrepancy

@@ -9,12 +9,8 @@ import pytest
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import AllotmentId, GrantId
-from aidmesh_contracts.payments import (
-    CommitmentHeldV1,
-    CommitmentRefusedV1,
-    FundsGrewV1,
-    GrantChangedV1,
-)
+from aidmesh_contracts.payments import CommitmentHeldV1, CommitmentRefusedV1, FundsGrewV1
+from aidmesh_contracts.payments_grants import GrantChangedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.grants import Line, Override
 from aidmesh_payments.handlers import allotting, correcting, grants, sweeps

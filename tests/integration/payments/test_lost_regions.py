@@ -13,11 +13,8 @@ from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import AllotmentId, GrantId
 from aidmesh_contracts.intake import NeedApprovedV1
-from aidmesh_contracts.payments import (
-    AllotmentReturnedV1,
-    CommitmentRefusedV1,
-    PayoutOutcomeV1,
-)
+from aidmesh_contracts.payments import CommitmentRefusedV1, PayoutOutcomeV1
+from aidmesh_contracts.payments_grants import AllotmentReturnedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.api.answers import Debt, Reissue
 from aidmesh_payments.handlers import allotting, assigning, holding, lost

@@ -12,7 +12,6 @@ from aidmesh_contracts.ids import NeedId, ReservationId, SiteId
 from aidmesh_contracts.intake import AidGivenV1
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReversedV1
 from aidmesh_contracts.payments import (
-    AllotmentChangedV1,
     CommitmentHeldV1,
     CommitmentMadeV1,
     CommitmentRefusedV1,
@@ -22,6 +21,7 @@ from aidmesh_contracts.payments import (
     FundsGrewV1,
     PayoutChangedV1,
 )
+from aidmesh_contracts.payments_grants import AllotmentChangedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.domain.payout import Verb

@@ -13,12 +13,8 @@ import pytest
 from aidmesh_chassis import restoring
 from aidmesh_chassis.keys import PAYMENTS, KeyRing
 from aidmesh_contracts.ids import PayoutId
-from aidmesh_contracts.payments import (
-    AllotmentChangedV1,
-    PayoutAssignedV1,
-    PayoutOutcomeV1,
-    PayoutWithdrawnV1,
-)
+from aidmesh_contracts.payments import PayoutAssignedV1, PayoutOutcomeV1, PayoutWithdrawnV1
+from aidmesh_contracts.payments_grants import AllotmentChangedV1
 from aidmesh_payments.handlers import assignments, orders
 from aidmesh_payments.handlers.assignments import Assignment
 from aidmesh_payments.handlers.payees import Payee

@@ -6,7 +6,7 @@ import pytest
 
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
-from aidmesh_contracts.payments import AllotmentReturnedV1, AllotmentSentV1, GrantChangedV1
+from aidmesh_contracts.payments_grants import AllotmentReturnedV1, AllotmentSentV1, GrantChangedV1
 from aidmesh_contracts.payments_rebalancing import RebalancingAnsweredV1, RebalancingChangedV1
 from aidmesh_payments.handlers import allotting, grants, rebalancing
 from integration.payments.moving import (

@@ -12,13 +12,12 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import AllotmentId, GrantId
 from aidmesh_contracts.intake import NeedApprovedV1
-from aidmesh_contracts.payments import (
+from aidmesh_contracts.payments import CommitmentRefusedV1, FundsGrewV1
+from aidmesh_contracts.payments_grants import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,
-    CommitmentRefusedV1,
-    FundsGrewV1,
     GrantChangedV1,
     RecallRequestedV1,
 )

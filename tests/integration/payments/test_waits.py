@@ -14,7 +14,7 @@ from aidmesh_chassis.peers import LinkState
 from aidmesh_chassis.problems import Problem
 from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId
 from aidmesh_contracts.intake import WaitingChangedV1
-from aidmesh_contracts.payments import AllotmentChangedV1
+from aidmesh_contracts.payments_grants import AllotmentChangedV1
 from aidmesh_contracts.payments_rebalancing import RebalancingChangedV1
 from aidmesh_contracts.payments_waits import WaitChangedV1
 from aidmesh_contracts.restriction import Restriction

@@ -16,7 +16,7 @@ from aidmesh_chassis.service import Service
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import GrantId, NeedId, PersonId
 from aidmesh_contracts.intake import NeedFulfilledV1
-from aidmesh_contracts.payments import GrantChangedV1, GrantTerms
+from aidmesh_contracts.payments_grants import GrantChangedV1, GrantTerms
 from aidmesh_contracts.reporting import MonthlyResultsV1, ResultLine
 from aidmesh_contracts.restriction import UNRESTRICTED
 from aidmesh_contracts.values import GrantShare

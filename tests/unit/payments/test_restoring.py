@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
-from aidmesh_contracts.payments import AllotmentSentV1, GrantTerms
+from aidmesh_contracts.payments_grants import AllotmentSentV1, GrantTerms
 from aidmesh_contracts.restriction import UNRESTRICTED
 from aidmesh_payments.domain.payout import may_be_second
 from aidmesh_payments.domain.restoring import Figures, Word, unproven_minor

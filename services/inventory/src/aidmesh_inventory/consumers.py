@@ -27,7 +27,8 @@ from aidmesh_contracts.inventory_shipments import (
     TransferAskedV1,
     TransferWithdrawnV1,
 )
-from aidmesh_contracts.payments import CommitmentMadeV1, GrantChangedV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseOrderedV1
+from aidmesh_contracts.payments_grants import GrantChangedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_inventory.handlers import (

@@ -26,17 +26,19 @@ from aidmesh_contracts.inventory import (
     StaySettledV1,
 )
 from aidmesh_contracts.payments import (
+    HandoffTakenV1,
+    KeyChangedV1,
+    PayoutAssignedV1,
+    PayoutOutcomeV1,
+    PayoutWithdrawnV1,
+)
+from aidmesh_contracts.payments_grants import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
     AllotmentReissuedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,
     GrantChangedV1,
-    HandoffTakenV1,
-    KeyChangedV1,
-    PayoutAssignedV1,
-    PayoutOutcomeV1,
-    PayoutWithdrawnV1,
     RecallRequestedV1,
     ReturnBookedV1,
 )

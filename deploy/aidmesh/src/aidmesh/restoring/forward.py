@@ -21,12 +21,12 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.outbox import Origin
 from aidmesh_chassis.problems import Problem
 from aidmesh_chassis.restoring import Lost
-from aidmesh_contracts import inventory, payments, payments_regions
+from aidmesh_contracts import inventory, payments, payments_grants, payments_regions
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.intake import PersonErasedV1
 from aidmesh_contracts.inventory_shipments import ShipmentChangedV1
-from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentSentV1, GrantChangedV1
+from aidmesh_contracts.payments_grants import AllotmentChangedV1, AllotmentSentV1, GrantChangedV1
 from aidmesh_contracts.payments_waits import WaitChangedV1
 from aidmesh_intake.handlers import restoring as intake_rules
 from aidmesh_intake.store import restoring as intake_store
@@ -43,7 +43,8 @@ NOT_KNOWN_WHEN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When a log was made that is gone: no log is of that time, so it is made anew."""
 
 PAYMENTS: Final[Mapping[str, type[Event]]] = {
-    event.type: event for event in (*payments.EVENTS, *payments_regions.EVENTS)
+    event.type: event
+    for event in (*payments.EVENTS, *payments_grants.EVENTS, *payments_regions.EVENTS)
 }
 VERSIONED: Final = {
     "inventory": inventory_store.VERSIONED,

@@ -67,7 +67,7 @@ from aidmesh_chassis.erasures import Erasure, read_journal
 from aidmesh_chassis.migrating import CHASSIS_MIGRATIONS, migrate, migrations_of
 from aidmesh_chassis.restoring import Lost
 from aidmesh_contracts.ids import TransferId
-from aidmesh_contracts.payments import AllotmentReceivedV1, AllotmentSentV1
+from aidmesh_contracts.payments_grants import AllotmentReceivedV1, AllotmentSentV1
 from aidmesh_contracts.streams import Stream
 
 STAMP: Final = "%Y%m%dT%H%M%SZ"

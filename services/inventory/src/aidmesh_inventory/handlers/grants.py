@@ -12,7 +12,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.days import day_of
-from aidmesh_contracts.payments import GrantChangedV1
+from aidmesh_contracts.payments_grants import GrantChangedV1
 from aidmesh_inventory.domain.terms import includes, still_allowed
 from aidmesh_inventory.handlers.release import Grown, lock_for, release
 from aidmesh_inventory.store import grants, lots, reservations, sites

@@ -14,7 +14,7 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, GrantId, RebalancingId, TransferId, derive_id
-from aidmesh_contracts.payments import (
+from aidmesh_contracts.payments_grants import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
     AllotmentReturnedV1,

@@ -16,7 +16,8 @@ from aidmesh_contracts.ids import (
     RebalancingId,
     TransferId,
 )
-from aidmesh_contracts.payments import AllotmentChangedV1, AllotmentReturnedV1, FundsGrewV1
+from aidmesh_contracts.payments import FundsGrewV1
+from aidmesh_contracts.payments_grants import AllotmentChangedV1, AllotmentReturnedV1
 from aidmesh_payments.domain import ledger, rebalancing
 from aidmesh_payments.domain.allotments import Allotment, return_id
 from aidmesh_payments.domain.choosing import Purse

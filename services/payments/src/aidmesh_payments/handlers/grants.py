@@ -8,7 +8,7 @@ from uuid import UUID
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import GrantId, derive_id
-from aidmesh_contracts.payments import GrantTerms
+from aidmesh_contracts.payments_grants import GrantTerms
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain import grants as rules
 from aidmesh_payments.domain import ledger

@@ -8,7 +8,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import AllotmentId
-from aidmesh_contracts.payments import (
+from aidmesh_contracts.payments_grants import (
     AllotmentReceivedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,

@@ -14,7 +14,7 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import AllotmentId, NeedId, PurchaseId
 from aidmesh_contracts.intake import AidGivenV1, NeedApprovedV1, NeedReversedV1, NeedWithdrawnV1
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
-from aidmesh_contracts.payments import (
+from aidmesh_contracts.payments_grants import (
     AllotmentReissuedV1,
     AllotmentReturnedV1,
     AllotmentSentV1,

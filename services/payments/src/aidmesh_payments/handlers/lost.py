@@ -14,11 +14,8 @@ from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_chassis.standings import News, Stand
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId, PayoutId, TransferId, derive_id
-from aidmesh_contracts.payments import (
-    AllotmentReissuedV1,
-    AllotmentReturnedV1,
-    PayoutWithdrawnV1,
-)
+from aidmesh_contracts.payments import PayoutWithdrawnV1
+from aidmesh_contracts.payments_grants import AllotmentReissuedV1, AllotmentReturnedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.domain import fencing, ledger
 from aidmesh_payments.domain.purchase import RESTORE

@@ -8,11 +8,8 @@ from typing import Final
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, PurchaseId, derive_id
-from aidmesh_contracts.payments import (
-    AllotmentChangedV1,
-    CommitmentHeldV1,
-    CommitmentReleasedV1,
-)
+from aidmesh_contracts.payments import CommitmentHeldV1, CommitmentReleasedV1
+from aidmesh_contracts.payments_grants import AllotmentChangedV1
 from aidmesh_payments.domain import purchase as purchase_rules
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.domain.purchase import RESTORE, Line

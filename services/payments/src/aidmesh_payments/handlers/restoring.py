@@ -11,7 +11,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import GrantId, TransferId, derive_id
-from aidmesh_contracts.payments import (
+from aidmesh_contracts.payments_grants import (
     AllotmentChangedV1,
     AllotmentReceivedV1,
     AllotmentReissuedV1,

@@ -5,7 +5,7 @@ from datetime import date
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import AllotmentId, RebalancingId, TransferId, derive_id
-from aidmesh_contracts.payments import GrantChangedV1
+from aidmesh_contracts.payments_grants import GrantChangedV1
 from aidmesh_payments.domain import grants, ledger
 from aidmesh_payments.domain.money import to_grant_currency
 from aidmesh_payments.handlers import proposals

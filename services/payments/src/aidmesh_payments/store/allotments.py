@@ -7,7 +7,7 @@ from typing import NamedTuple
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, GrantId
-from aidmesh_contracts.payments import AllotmentChangedV1, GrantTerms
+from aidmesh_contracts.payments_grants import AllotmentChangedV1, GrantTerms
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.allotments import Allotment
 from aidmesh_payments.domain.choosing import Purse

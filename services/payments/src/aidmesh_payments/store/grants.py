@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from aidmesh_contracts.ids import GrantId
-from aidmesh_contracts.payments import GrantTerms
+from aidmesh_contracts.payments_grants import GrantTerms
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.grants import Grant, Line
 

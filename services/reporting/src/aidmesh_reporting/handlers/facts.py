@@ -24,7 +24,8 @@ from aidmesh_contracts.intake import (
 )
 from aidmesh_contracts.intake_links import PersonLinkedV1, PersonPartedV1
 from aidmesh_contracts.inventory import AidBookedV1, StaySettledV1
-from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, GrantChangedV1
+from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
+from aidmesh_contracts.payments_grants import GrantChangedV1
 from aidmesh_contracts.reporting import MonthlyResultsV1
 from aidmesh_contracts.streams import Stream
 from aidmesh_reporting.domain.months import month_of

@@ -5,7 +5,8 @@ from uuid import UUID
 
 import asyncpg
 
-from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, GrantChangedV1
+from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
+from aidmesh_contracts.payments_grants import GrantChangedV1
 from aidmesh_reporting.store.rows import columns
 
 
