@@ -367,7 +367,7 @@ async def test_that_a_month_is_settled_is_told_even_of_one_without_services(
     for month in ("2024-01", "2024-02", "2024-01"):
         async with facts_db.transaction() as tx:
             await publish(tx)
-            await results.settle(tx.conn, month, UUID(int=9))
+            await months.settle(tx.conn, month, UUID(int=9))
             await months.mark_dirty(tx.conn, [month])
     async with facts_db.transaction() as tx:
         await publish(tx)

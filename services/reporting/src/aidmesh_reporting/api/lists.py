@@ -25,12 +25,12 @@ from aidmesh_reporting.api.answers import (
 from aidmesh_reporting.api.results import MAY_SEE, Seer
 from aidmesh_reporting.domain.months import months_over
 from aidmesh_reporting.problems import NOT_OVER
-from aidmesh_reporting.store import results
-from aidmesh_reporting.store.months import mark_dirty
+from aidmesh_reporting.store import money, needs
+from aidmesh_reporting.store import months as month_store
 
 _MONTH: Final[TypeAdapter[str]] = TypeAdapter(str)
 _GRANT: Final[TypeAdapter[tuple[str, UUID]]] = TypeAdapter(tuple[str, UUID])
-_WAITING: Final[TypeAdapter[results.WaitingKey]] = TypeAdapter(results.WaitingKey)
+_WAITING: Final[TypeAdapter[needs.WaitingKey]] = TypeAdapter(needs.WaitingKey)
 
 
 def router(database: Database) -> Routes:
@@ -41,7 +41,7 @@ def router(database: Database) -> Routes:
     async def months(caller: Seer, page: PageQuery) -> MonthPage:
         """Months with services or settled: since when, and which version was published."""
         async with database.read() as conn:
-            rows = await results.list_months(
+            rows = await month_store.list_months(
                 conn,
                 sensitive_too=caller.sees_sensitive,
                 after=page.after(_MONTH),
@@ -62,15 +62,15 @@ def router(database: Database) -> Routes:
                 return known
             if not months_over([month], day_of(tx.now)):
                 raise Problem(NOT_OVER)
-            await results.settle(tx.conn, month, caller.staff_id)
-            await mark_dirty(tx.conn, [month])  # the others are told that it is settled
+            await month_store.settle(tx.conn, month, caller.staff_id)
+            await month_store.mark_dirty(tx.conn, [month])  # the others are told that it is settled
             return await once.answer(tx, 200, {"month": month, "state": "settled"})
 
     @routes.get("/grants", dependencies=[MAY_SEE])
     async def grants(page: PageQuery) -> GrantPage:
         """Names of grants, this region's and those of others."""
         async with database.read() as conn:
-            rows = await results.list_grants(conn, page.after(_GRANT), page.limit + 1)
+            rows = await money.list_grants(conn, page.after(_GRANT), page.limit + 1)
         kept, following = page.cut(rows, lambda row: (row["code"], row["grant_id"]))
         return GrantPage(grants=[GrantOut(**dict(row)) for row in kept], next=following)
 
@@ -80,7 +80,7 @@ def router(database: Database) -> Routes:
     ) -> WaitingPage:
         """Where need outgrows supply: needs that wait now; not those asked for or ready."""
         async with database.read() as conn:
-            rows = await results.waiting(
+            rows = await needs.waiting(
                 conn,
                 sensitive_too=caller.sees_sensitive,
                 after=page.after(_WAITING),
@@ -96,7 +96,7 @@ def router(database: Database) -> Routes:
     async def closed(caller: Seer, page: PageQuery) -> ClosedPage:
         """Needs that ended without a service, by state and, to some, by reason."""
         async with database.read() as conn:
-            rows = await results.closed(conn, reasons=caller.sees_sensitive)
+            rows = await needs.closed(conn, reasons=caller.sees_sensitive)
         kept, following = page.of(rows, lambda row: (row["state"], row["reason"] or ""))
         return ClosedPage(closed=[ClosedOut(**dict(row)) for row in kept], next=following)
 

@@ -49,7 +49,8 @@ from aidmesh_reporting.domain.results import (
 from aidmesh_reporting.domain.whole import of_everything, of_what_is_not_sensitive
 from aidmesh_reporting.handlers.publishing import told_months
 from aidmesh_reporting.problems import PERIOD, TOO_MANY_LINES
-from aidmesh_reporting.store import links, results
+from aidmesh_reporting.store import links, money, results
+from aidmesh_reporting.store import months as month_store
 
 DAYS_MAX = 3700
 LINES_MAX = 10_000
@@ -141,9 +142,9 @@ def router(
             as_of, last_event_at = await results.freshness(conn)
             own = await _lines(conn, period, sensitive=plain)
             totals = await results.lines(conn, *days, (), sensitive=plain)
-            published = await results.world_months(conn, whole)
-            settled = await results.settled(conn, months)
-            heard = await results.heard(conn)
+            published = await month_store.world_months(conn, whole)
+            settled = await month_store.settled(conn, months)
+            heard = await month_store.heard(conn)
             apart = whole_apart = None
             linked = await links.any_heard(conn)
             told = {(month.region, month.month) for month in published}
@@ -239,7 +240,7 @@ def router(
             else (found.whole, found.whole_apart, found.whole_provisional)
         )
         async with database.read() as conn:
-            codes = await results.codes_of(conn, {cell.grant for cell in lines if cell.grant})
+            codes = await money.codes_of(conn, {cell.grant for cell in lines if cell.grant})
         text = hxl.to_csv(
             region if part == "own" else "+".join(each.region for each in found.regions),
             period.by,
@@ -274,9 +275,9 @@ def router(
         async with database.read(at_one_moment=True) as conn:
             as_of, _ = await results.freshness(conn)
             over = months_over(months, day_of(as_of))
-            published = await results.world_months(conn, months)
-            settled = await results.settled(conn, months)
-            heard = await results.heard(conn)
+            published = await month_store.world_months(conn, months)
+            settled = await month_store.settled(conn, months)
+            heard = await month_store.heard(conn)
             mine = await told_months(conn, over)
         shown = show([*mine, *_told(published, over)], by, small_cell_k)
         if len(shown.lines) > LINES_MAX:

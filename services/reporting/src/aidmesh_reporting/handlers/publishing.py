@@ -13,6 +13,7 @@ from aidmesh_reporting.domain.disclosure import LINES_MAX, TOLD_MIN, fold_small,
 from aidmesh_reporting.domain.months import first_day, last_day, months_so_far, to_restate
 from aidmesh_reporting.domain.results import Dimension, PublishedLine
 from aidmesh_reporting.store import kept, links, results
+from aidmesh_reporting.store import months as month_store
 
 MONTHS_MAX = 24
 RESTLESS_S_MAX = 60.0
@@ -31,10 +32,10 @@ async def publish(tx: Tx, rest_s: float = 0.0) -> int:
         how many months were looked at.
     """
     await kept.alone(tx.conn)
-    dirty = await results.take_dirty(tx.conn, MONTHS_MAX, rest_s, RESTLESS_S_MAX)
+    dirty = await month_store.take_dirty(tx.conn, MONTHS_MAX, rest_s, RESTLESS_S_MAX)
     if not dirty:
         return 0
-    published = await results.published(tx.conn)
+    published = await month_store.published(tx.conn)
     for month in to_restate(dirty, published):
         version, known_hash = published.get(month, (0, b""))
         event = await results_of_month(tx.conn, month, version + 1, tx.now, tx.region)
@@ -42,7 +43,7 @@ async def publish(tx: Tx, rest_s: float = 0.0) -> int:
         nothing_yet = version == 0 and not event.lines and not event.settled
         if hashed == known_hash or nothing_yet:
             continue
-        await results.put_published(tx.conn, month, event.version, hashed)
+        await month_store.put_published(tx.conn, month, event.version, hashed)
         tx.emit(event, version=event.version)
     return len(dirty)
 
@@ -79,7 +80,7 @@ async def results_of_month(
         ),
         version=version,
         as_of=as_of,
-        settled=month in await results.settled(conn, [month]),
+        settled=month in await month_store.settled(conn, [month]),
         elsewhere=told_elsewhere(people, elsewhere, TOLD_MIN),
         year_elsewhere=told_elsewhere(year_people, year_elsewhere, TOLD_MIN),
     )

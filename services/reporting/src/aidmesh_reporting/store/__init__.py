@@ -1,1 +1,1 @@
-"""Every SQL statement of reporting: `facts` writes them, `results` adds them up."""
+"""Every SQL statement of reporting, by what it is about; `results` adds the facts up."""

@@ -1,6 +1,6 @@
 """Money that left and came back, and the grants' names; each applies once, in any order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -88,3 +88,26 @@ async def put_grants(
             for region, event in events
         ),
     )
+
+
+async def list_grants(
+    conn: asyncpg.Connection, after: tuple[str, UUID] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return the names of grants, this region's and others', by code."""
+    return await conn.fetch(
+        """
+        SELECT grant_id, region, code, donor, currency, status FROM grant_name
+        WHERE $1::text IS NULL OR (code, grant_id) > ($1, $2::uuid)
+        ORDER BY code, grant_id LIMIT $3
+        """,
+        *(after or (None, None)),
+        limit,
+    )
+
+
+async def codes_of(conn: asyncpg.Connection, grant_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the codes of these grants."""
+    rows = await conn.fetch(
+        "SELECT grant_id, code FROM grant_name WHERE grant_id = ANY($1::uuid[])", list(grant_ids)
+    )
+    return {row["grant_id"]: row["code"] for row in rows}

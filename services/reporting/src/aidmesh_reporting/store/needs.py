@@ -7,6 +7,9 @@ import asyncpg
 from aidmesh_contracts.intake import NeedClosedV1, NeedUnlistedV1, NeedWaitlistedV1
 from aidmesh_reporting.store.rows import columns
 
+WaitingKey = tuple[int, str, str, str, str]
+"""How many needs wait, of which kind, where, and for what: what most wait for comes first."""
+
 
 async def put_waiting(conn: asyncpg.Connection, events: Sequence[NeedWaitlistedV1]) -> None:
     """Record what needs wait for; the highest version holds."""
@@ -70,4 +73,47 @@ async def add_closed(conn: asyncpg.Connection, events: Sequence[NeedClosedV1]) -
         ORDER BY need_id ON CONFLICT DO NOTHING
         """,
         *columns((event.need_id, event.state, event.reason) for event in events),
+    )
+
+
+async def waiting(
+    conn: asyncpg.Connection, *, sensitive_too: bool, after: WaitingKey | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return how many needs wait, for what and since when.
+
+    What was told before needs had versions is believed until they were served or closed.
+    """
+    return await conn.fetch(
+        """
+        SELECT w.kind, w.area, w.resource, w.code, count(*) AS needs,
+               sum(w.quantity)::bigint AS quantity, min(w.asked_on) AS oldest_asked_on
+        FROM waiting w
+        WHERE ($1 OR NOT w.sensitive)
+          AND NOT EXISTS (
+            SELECT 1 FROM unlisted u WHERE u.need_id = w.need_id AND u.version > w.version)
+          AND (w.version > 0 OR NOT (
+            EXISTS (SELECT 1 FROM closed_need c WHERE c.need_id = w.need_id)
+            OR EXISTS (
+                SELECT 1 FROM service s WHERE s.need_id = w.need_id AND NOT EXISTS (
+                    SELECT 1 FROM reversal r
+                    WHERE r.need_id = s.need_id AND r.service_no = s.service_no))))
+        GROUP BY w.kind, w.area, w.resource, w.code
+        HAVING $2::bigint IS NULL
+            OR (-count(*), w.kind, w.area, w.resource, w.code) > (-$2::bigint, $3, $4, $5, $6)
+        ORDER BY needs DESC, w.kind, w.area, w.resource, w.code LIMIT $7
+        """,
+        sensitive_too,
+        *(after or (None, None, None, None, None)),
+        limit,
+    )
+
+
+async def closed(conn: asyncpg.Connection, *, reasons: bool) -> list[asyncpg.Record]:
+    """Return how many needs ended without a service, by state and, if wanted, by reason."""
+    return await conn.fetch(
+        """
+        SELECT state, CASE WHEN $1 THEN reason END AS reason, count(*) AS needs FROM closed_need
+        GROUP BY 1, 2 ORDER BY 1, 2
+        """,
+        reasons,
     )

@@ -1,20 +1,13 @@
 """Results out: what the facts add up to."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from aidmesh_contracts.reporting import MonthlyResultsV1
-from aidmesh_reporting.domain.results import (
-    Cell,
-    Dimension,
-    Line,
-    PublishedLine,
-    PublishedMonth,
-)
+from aidmesh_reporting.domain.results import Cell, Dimension, Line
 
 # What was given in the period and not reversed; nights as settled; who bore what. A stay belongs
 # to the service of the same check-in; those told of without one, to the need's last. What inventory
@@ -225,53 +218,6 @@ async def trace(
     ]
 
 
-async def world_months(conn: asyncpg.Connection, months: Sequence[str]) -> list[PublishedMonth]:
-    """Return what other regions published of these months."""
-    rows = await conn.fetch(
-        "SELECT region, payload FROM world_month WHERE month = ANY($1::text[])", list(months)
-    )
-    published: list[PublishedMonth] = []
-    for row in rows:
-        event = MonthlyResultsV1.model_validate_json(row["payload"])
-        published.append(
-            PublishedMonth(
-                region=row["region"],
-                month=event.month,
-                as_of=event.as_of,
-                people=event.people,
-                services=event.services,
-                contacts=event.contacts,
-                year_people=event.year_people,
-                lines=tuple(
-                    PublishedLine(
-                        line.area,
-                        line.kind,
-                        line.grant_id,
-                        line.people,
-                        line.services,
-                        line.contacts,
-                        line.quantity,
-                        line.unit,
-                        line.sensitive,
-                    )
-                    for line in event.lines
-                ),
-                settled=event.settled,
-                elsewhere=event.elsewhere,
-                year_elsewhere=event.year_elsewhere,
-            )
-        )
-    return published
-
-
-async def heard(conn: asyncpg.Connection) -> dict[str, datetime]:
-    """Return of when each other region's newest word is, whatever month it was about."""
-    rows = await conn.fetch(
-        "SELECT region, max(as_of) AS as_of FROM world_month GROUP BY region ORDER BY region"
-    )
-    return {row["region"]: row["as_of"] for row in rows}
-
-
 async def freshness(conn: asyncpg.Connection) -> tuple[datetime, datetime | None]:
     """Return the database's clock, and when the newest event taken in happened."""
     row = await conn.fetchrow(
@@ -279,158 +225,3 @@ async def freshness(conn: asyncpg.Connection) -> tuple[datetime, datetime | None
     )
     assert row is not None  # noqa: S101 - a SELECT without FROM gives a row
     return row["as_of"], row["last_event_at"]
-
-
-async def take_dirty(
-    conn: asyncpg.Connection, limit: int, rest_s: float, restless_s_max: float
-) -> list[str]:
-    """Take months to publish anew: those at rest for so long, or changing for longer than that."""
-    rows = await conn.fetch(
-        """
-        DELETE FROM dirty_month WHERE month IN (
-            SELECT month FROM dirty_month
-            WHERE changed_at <= now() - make_interval(secs => $2)
-               OR since <= now() - make_interval(secs => $3)
-            ORDER BY month LIMIT $1)
-        RETURNING month
-        """,
-        limit,
-        rest_s,
-        restless_s_max,
-    )
-    return [row["month"] for row in rows]
-
-
-async def published(conn: asyncpg.Connection) -> dict[str, tuple[int, bytes]]:
-    """Return version and content hash of every month published so far."""
-    rows = await conn.fetch("SELECT month, version, content_hash FROM published_month")
-    return {row["month"]: (row["version"], row["content_hash"]) for row in rows}
-
-
-async def put_published(
-    conn: asyncpg.Connection, month: str, version: int, content_hash: bytes
-) -> None:
-    """Record a publication."""
-    await conn.execute(
-        """
-        INSERT INTO published_month (month, version, content_hash, as_of)
-        VALUES ($1, $2, $3, now())
-        ON CONFLICT (month) DO UPDATE
-        SET version = excluded.version, content_hash = excluded.content_hash, as_of = now()
-        """,
-        month,
-        version,
-        content_hash,
-    )
-
-
-async def settled(conn: asyncpg.Connection, months: Sequence[str]) -> set[str]:
-    """Return which of these months a lead has settled."""
-    rows = await conn.fetch(
-        "SELECT month FROM settled_month WHERE month = ANY($1::text[])", list(months)
-    )
-    return {row["month"] for row in rows}
-
-
-async def settle(conn: asyncpg.Connection, month: str, by: UUID) -> None:
-    """Record that a month is settled; the first decision stays."""
-    await conn.execute(
-        "INSERT INTO settled_month (month, settled_by) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        month,
-        by,
-    )
-
-
-async def list_months(
-    conn: asyncpg.Connection, *, sensitive_too: bool, after: str | None, limit: int
-) -> list[asyncpg.Record]:
-    """Return months with services, and settled ones: since when, and what was published of each.
-
-    Args:
-        sensitive_too: whether sensitive services make a month, and it is told what was published:
-            whoever asks again and again would see the minute in which one was given.
-    """
-    return await conn.fetch(
-        """
-        SELECT m.month, s.settled_at, p.version, p.as_of AS published_at
-        FROM (SELECT month FROM service WHERE $1 OR NOT sensitive
-              UNION SELECT month FROM settled_month) m
-        LEFT JOIN settled_month s USING (month)
-        LEFT JOIN published_month p ON $1 AND p.month = m.month
-        WHERE $2::text IS NULL OR m.month > $2
-        ORDER BY m.month LIMIT $3
-        """,
-        sensitive_too,
-        after,
-        limit,
-    )
-
-
-async def list_grants(
-    conn: asyncpg.Connection, after: tuple[str, UUID] | None, limit: int
-) -> list[asyncpg.Record]:
-    """Return the names of grants, this region's and others', by code."""
-    return await conn.fetch(
-        """
-        SELECT grant_id, region, code, donor, currency, status FROM grant_name
-        WHERE $1::text IS NULL OR (code, grant_id) > ($1, $2::uuid)
-        ORDER BY code, grant_id LIMIT $3
-        """,
-        *(after or (None, None)),
-        limit,
-    )
-
-
-async def codes_of(conn: asyncpg.Connection, grant_ids: Collection[UUID]) -> dict[UUID, str]:
-    """Return the codes of these grants."""
-    rows = await conn.fetch(
-        "SELECT grant_id, code FROM grant_name WHERE grant_id = ANY($1::uuid[])", list(grant_ids)
-    )
-    return {row["grant_id"]: row["code"] for row in rows}
-
-
-WaitingKey = tuple[int, str, str, str, str]
-"""How many needs wait, of which kind, where, and for what: what most wait for comes first."""
-
-
-async def waiting(
-    conn: asyncpg.Connection, *, sensitive_too: bool, after: WaitingKey | None, limit: int
-) -> list[asyncpg.Record]:
-    """Return how many needs wait, for what and since when.
-
-    What was told before needs had versions is believed until they were served or closed.
-    """
-    return await conn.fetch(
-        """
-        SELECT w.kind, w.area, w.resource, w.code, count(*) AS needs,
-               sum(w.quantity)::bigint AS quantity, min(w.asked_on) AS oldest_asked_on
-        FROM waiting w
-        WHERE ($1 OR NOT w.sensitive)
-          AND NOT EXISTS (
-            SELECT 1 FROM unlisted u WHERE u.need_id = w.need_id AND u.version > w.version)
-          AND (w.version > 0 OR NOT (
-            EXISTS (SELECT 1 FROM closed_need c WHERE c.need_id = w.need_id)
-            OR EXISTS (
-                SELECT 1 FROM service s WHERE s.need_id = w.need_id AND NOT EXISTS (
-                    SELECT 1 FROM reversal r
-                    WHERE r.need_id = s.need_id AND r.service_no = s.service_no))))
-        GROUP BY w.kind, w.area, w.resource, w.code
-        HAVING $2::bigint IS NULL
-            OR (-count(*), w.kind, w.area, w.resource, w.code) > (-$2::bigint, $3, $4, $5, $6)
-        ORDER BY needs DESC, w.kind, w.area, w.resource, w.code LIMIT $7
-        """,
-        sensitive_too,
-        *(after or (None, None, None, None, None)),
-        limit,
-    )
-
-
-async def closed(conn: asyncpg.Connection, *, reasons: bool) -> list[asyncpg.Record]:
-    """Return how many needs ended without a service, by state and, if wanted, by reason."""
-    return await conn.fetch(
-        """
-        SELECT state, CASE WHEN $1 THEN reason END AS reason, count(*) AS needs FROM closed_need
-        GROUP BY 1, 2 ORDER BY 1, 2
-        """,
-        reasons,
-    )
