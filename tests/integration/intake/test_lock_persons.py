@@ -13,6 +13,7 @@ import pytest
 
 from aidmesh_chassis import retrying
 from aidmesh_chassis.auth import Role
+from aidmesh_intake.store import households as household_store
 from aidmesh_intake.store import persons as person_store
 from integration.intake.test_one_person import ask, person, started
 from integration.intake.world import World
@@ -138,7 +139,7 @@ async def test_a_need_waits_for_the_households_of_all_records_of_its_person(
     home = (await world.post("/v1/households", {"person_ids": [lives]}, status=201))["household_id"]
     await (world.merge(asks, lives) if is_merged else world.merge(lives, asks))
     async with world.db.transaction() as tx:
-        await person_store.lock_households(tx.conn, [UUID(home)], [])
+        await household_store.lock_households(tx.conn, [UUID(home)], [])
         approving = await started(world, world.post(f"/v1/needs/{need_id}:approve"))
     await approving
 

@@ -38,6 +38,7 @@ from aidmesh_intake.domain.persons import (
 from aidmesh_intake.handlers import erasing, households, looking, people, referring
 from aidmesh_intake.handlers.identifying import HOUSEHOLD_CODE, PERSON_CODE
 from aidmesh_intake.store import access
+from aidmesh_intake.store import households as household_store
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault
@@ -244,7 +245,7 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
             return known
         # Persons before households, as everyone locks them.
         await people.lock_whole(tx, body.person_ids)
-        if not await store.add_household(tx.conn, household_id, lookup, body.area):
+        if not await household_store.add_household(tx.conn, household_id, lookup, body.area):
             raise stale()
         await _move_in(tx, household_id, body.person_ids, caller.staff_id)
         return await once.answer(
@@ -256,9 +257,9 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
 async def get_household(household_id: UUID, ctx: Ctx, caller: Caseworker) -> HouseholdView:
     """Who belongs to a household, by their ids."""
     async with ctx.database.transaction() as tx:
-        if not await store.has_household(tx.conn, household_id):
+        if not await household_store.has_household(tx.conn, household_id):
             raise not_found()
-        found = await store.members(tx.conn, [household_id])
+        found = await household_store.members(tx.conn, [household_id])
     return HouseholdView(household_id=household_id, person_ids=found.get(household_id, []))
 
 
@@ -319,7 +320,9 @@ async def _household(tx: Tx, vault: OpenVault, body: PersonIn) -> UUID | None:
     if body.household_code is None:
         return None
     lookup = vault.lookup(body.household_code.reveal(), HOUSEHOLD_CODE)
-    found = await store.households_by_codes(tx.conn, {lookup: uuid4()}, {lookup: body.area})
+    found = await household_store.households_by_codes(
+        tx.conn, {lookup: uuid4()}, {lookup: body.area}
+    )
     if not found:
         raise stale()
     return found[lookup]

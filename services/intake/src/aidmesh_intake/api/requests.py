@@ -24,7 +24,7 @@ from aidmesh_intake.domain.triage import ANSWERS
 from aidmesh_intake.handlers.drafting import Wanted, draft_need
 from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.handlers.registering import Registered, register
-from aidmesh_intake.store import persons
+from aidmesh_intake.store import households
 
 router = Routes(prefix="/v1/requests", tags=["requests"])
 
@@ -194,7 +194,7 @@ async def _home_area(tx: Tx, body: RequestIn) -> str | None:
             raise Problem(NOT_FOUND, field="person_id")
         home = found.area
     household_id = body.household_id
-    if household_id is not None and not await persons.has_household(tx.conn, household_id):
+    if household_id is not None and not await households.has_household(tx.conn, household_id):
         raise invalid("household_id", "unknown")
     return home
 

@@ -23,6 +23,7 @@ from aidmesh_intake.domain.limits import (
 )
 from aidmesh_intake.domain.need import Decision, Need, State
 from aidmesh_intake.domain.waitlist import Queue, ahead_of, place_of, queue_behind
+from aidmesh_intake.store import households as household_store
 from aidmesh_intake.store import persons as persons_store
 from aidmesh_intake.store import requests, waitlist
 
@@ -78,7 +79,7 @@ async def _lock_households(
     households = {need.household_id for need in limited if need.household_id}
     persons = {n.person_id for n in limited if n.person_id and n.person_id not in newcomers}
     if households or persons:
-        await persons_store.lock_households(tx.conn, list(households), list(persons))
+        await household_store.lock_households(tx.conn, list(households), list(persons))
 
 
 Known = Mapping[UUID, tuple[UUID, UUID | None]]

@@ -9,7 +9,7 @@ from aidmesh_intake.domain import commands
 from aidmesh_intake.handlers.applying import Change, apply
 from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import askers
-from aidmesh_intake.store import persons as store
+from aidmesh_intake.store import households as store
 
 
 async def leave(tx: Tx, household_id: UUID, person_ids: Sequence[UUID], staff_id: UUID) -> int:

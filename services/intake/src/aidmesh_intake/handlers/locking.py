@@ -13,8 +13,8 @@ import asyncpg
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import CONFLICT, Problem
 from aidmesh_intake.domain.need import Need
+from aidmesh_intake.store import households, persons, waitlist
 from aidmesh_intake.store import needs as store
-from aidmesh_intake.store import persons, waitlist
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.store.waitlist import Key
 
@@ -53,7 +53,7 @@ async def lock_whom(tx: Tx, need_ids: Sequence[UUID]) -> None:
     """
     person_ids, household_ids = await store.whom(tx.conn, need_ids)
     await lock_persons(tx, person_ids)
-    await persons.lock_households(tx.conn, household_ids, person_ids)
+    await households.lock_households(tx.conn, household_ids, person_ids)
 
 
 async def lock_needs(tx: Tx, need_ids: Sequence[UUID]) -> dict[UUID, Need]:

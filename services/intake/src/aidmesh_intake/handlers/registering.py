@@ -31,8 +31,8 @@ from aidmesh_intake.domain.persons import payee_ref_of
 from aidmesh_intake.domain.triage import Score, score
 from aidmesh_intake.handlers import approving, telling
 from aidmesh_intake.handlers.identifying import find_or_make, household_lockers
+from aidmesh_intake.store import households as household_store
 from aidmesh_intake.store import needs as need_store
-from aidmesh_intake.store import persons as person_store
 from aidmesh_intake.store import requests as request_store
 from aidmesh_intake.store import timeline
 from aidmesh_intake.store.persons import PersonRow
@@ -258,7 +258,7 @@ async def _with_members(tx: Tx, needs: list[Need]) -> list[Need]:
         for need in needs
         if need.for_whom is ForWhom.HOUSEHOLD and need.household_id is not None
     ]
-    found = await person_store.members(tx.conn, households)
+    found = await household_store.members(tx.conn, households)
     if not found:
         return needs
     return [
