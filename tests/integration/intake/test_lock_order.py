@@ -153,7 +153,7 @@ async def test_changing_household_with_a_merged_record(
         await person_store.by_ids(tx.conn, [UUID(behind)], lock=True)
         status = 201 if path == "/v1/households" else 200
         moving = await started(world, world.post(path, {"person_ids": [root]}, status=status))
-        await household_store.lock_households(tx.conn, [UUID(home)], [])
+        await household_store.lock(tx.conn, [UUID(home)], [])
         assert len(await need_store.lock_free(tx.conn, [need_id])) == 1
     answer = await moving
     home_now = None if moves_to is None else answer["household_id"]
@@ -169,7 +169,7 @@ async def test_whoever_moves_waits_for_the_household_before_they_hold_a_need(
     other = (await world.post("/v1/households", {}, status=201))["household_id"]
     path = f"/v1/households/{home}:leave" if leaves else f"/v1/households/{other}:join"
     async with world.db.transaction() as tx:
-        await household_store.lock_households(tx.conn, [UUID(home)], [])
+        await household_store.lock(tx.conn, [UUID(home)], [])
         moving = await started(world, world.post(path, {"person_ids": [root]}))
         assert len(await need_store.lock_free(tx.conn, [need_id])) == 1
     await moving

@@ -139,7 +139,7 @@ async def test_a_need_waits_for_the_households_of_all_records_of_its_person(
     home = (await world.post("/v1/households", {"person_ids": [lives]}, status=201))["household_id"]
     await (world.merge(asks, lives) if is_merged else world.merge(lives, asks))
     async with world.db.transaction() as tx:
-        await household_store.lock_households(tx.conn, [UUID(home)], [])
+        await household_store.lock(tx.conn, [UUID(home)], [])
         approving = await started(world, world.post(f"/v1/needs/{need_id}:approve"))
     await approving
 

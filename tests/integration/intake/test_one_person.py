@@ -220,7 +220,7 @@ async def test_who_moves_out_while_a_request_by_their_code_waits(world: World) -
     async with world.db.transaction() as tx:
         await person_store.by_ids(tx.conn, [UUID(members[0])], lock=True)
         asking = await started(world, ask(world, "rent_support", person={"client_code": "one"}))
-        await household_store.move_household(tx.conn, [UUID(members[0])], out_of=UUID(home))
+        await household_store.move(tx.conn, [UUID(members[0])], out_of=UUID(home))
     need = await world.need((await asking)["need_id"])
     assert need["person_id"] == members[0]
     assert need["household_id"] is None

@@ -245,7 +245,7 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
             return known
         # Persons before households, as everyone locks them.
         await people.lock_whole(tx, body.person_ids)
-        if not await household_store.add_household(tx.conn, household_id, lookup, body.area):
+        if not await household_store.add(tx.conn, household_id, lookup, body.area):
             raise stale()
         await _move_in(tx, household_id, body.person_ids, caller.staff_id)
         return await once.answer(
@@ -257,7 +257,7 @@ async def create_household(body: HouseholdIn, ctx: Ctx, caller: Caseworker, once
 async def get_household(household_id: UUID, ctx: Ctx, caller: Caseworker) -> HouseholdView:
     """Who belongs to a household, by their ids."""
     async with ctx.database.transaction() as tx:
-        if not await household_store.has_household(tx.conn, household_id):
+        if not await household_store.has(tx.conn, household_id):
             raise not_found()
         found = await household_store.members(tx.conn, [household_id])
     return HouseholdView(household_id=household_id, person_ids=found.get(household_id, []))
@@ -320,9 +320,7 @@ async def _household(tx: Tx, vault: OpenVault, body: PersonIn) -> UUID | None:
     if body.household_code is None:
         return None
     lookup = vault.lookup(body.household_code.reveal(), HOUSEHOLD_CODE)
-    found = await household_store.households_by_codes(
-        tx.conn, {lookup: uuid4()}, {lookup: body.area}
-    )
+    found = await household_store.by_codes(tx.conn, {lookup: uuid4()}, {lookup: body.area})
     if not found:
         raise stale()
     return found[lookup]

@@ -194,7 +194,7 @@ async def _home_area(tx: Tx, body: RequestIn) -> str | None:
             raise Problem(NOT_FOUND, field="person_id")
         home = found.area
     household_id = body.household_id
-    if household_id is not None and not await households.has_household(tx.conn, household_id):
+    if household_id is not None and not await households.has(tx.conn, household_id):
         raise invalid("household_id", "unknown")
     return home
 

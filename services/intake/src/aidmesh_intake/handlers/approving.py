@@ -79,7 +79,7 @@ async def _lock_households(
     households = {need.household_id for need in limited if need.household_id}
     persons = {n.person_id for n in limited if n.person_id and n.person_id not in newcomers}
     if households or persons:
-        await household_store.lock_households(tx.conn, list(households), list(persons))
+        await household_store.lock(tx.conn, list(households), list(persons))
 
 
 Known = Mapping[UUID, tuple[UUID, UUID | None]]

@@ -48,10 +48,10 @@ async def _move(
     into: UUID | None = None,
 ) -> int:
     # Nobody counts limits of these households while somebody moves; see `locking`.
-    await store.lock_households(tx.conn, [household_id], person_ids)
-    if not await store.has_household(tx.conn, household_id):
+    await store.lock(tx.conn, [household_id], person_ids)
+    if not await store.has(tx.conn, household_id):
         raise Problem(NOT_FOUND)
     await lock_needs(tx, await askers.open_of(tx.conn, person_ids))
-    moved = await store.move_household(tx.conn, person_ids, out_of=out_of, into=into)
+    moved = await store.move(tx.conn, person_ids, out_of=out_of, into=into)
     await part(tx, person_ids, staff_id)
     return moved

@@ -194,7 +194,7 @@ async def _move_in(
         each.id: each.household_id for each in person_of.values() if each.household_id is not None
     }
     moved = moves(_mentions(drafts, person_of, households), home_of)
-    await household_store.join_household(tx.conn, moved)
+    await household_store.join(tx.conn, moved)
     return {
         draft_id: replace(each, household_id=moved[each.id]) if each.id in moved else each
         for draft_id, each in person_of.items()
@@ -322,7 +322,7 @@ async def _households(
                 codes[code] = vault.lookup(code, HOUSEHOLD_CODE)
                 # Two spellings may be one code; who names it first says where it is.
                 areas.setdefault(codes[code], draft.person.area)
-    found = await household_store.households_by_codes(
+    found = await household_store.by_codes(
         tx.conn, {lookup: uuid4() for lookup in codes.values()}, areas, homes
     )
     if found.keys() != set(codes.values()):
@@ -349,17 +349,17 @@ async def household_lockers(
     if not wanted:
         return {}
     # All that this call may lock, at once: limits lock some of them too.
-    await household_store.lock_households(
+    await household_store.lock(
         tx.conn,
         [home for draft in drafts if (home := people.household_of(draft)) is not None],
         [person.id for draft in drafts if (person := people.of(draft)) is not None],
     )
-    stored = await household_store.household_keys(tx.conn, wanted)
+    stored = await household_store.keys(tx.conn, wanted)
     if len(stored) < len(set(wanted)):
         raise Problem(NOT_FOUND, field="household_id")
     new = {each: vault.new_household_locker(each) for each, key in stored.items() if key is None}
     if new:
-        await household_store.set_household_keys(
+        await household_store.set_keys(
             tx.conn, {each: locker.wrapped for each, locker in new.items()}
         )
     known: dict[UUID | None, Locker] = {

@@ -53,7 +53,7 @@ async def lock_whom(tx: Tx, need_ids: Sequence[UUID]) -> None:
     """
     person_ids, household_ids = await store.whom(tx.conn, need_ids)
     await lock_persons(tx, person_ids)
-    await households.lock_households(tx.conn, household_ids, person_ids)
+    await households.lock(tx.conn, household_ids, person_ids)
 
 
 async def lock_needs(tx: Tx, need_ids: Sequence[UUID]) -> dict[UUID, Need]:

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 
-async def households_by_codes(
+async def by_codes(
     conn: asyncpg.Connection,
     wanted: Mapping[bytes, UUID],
     area: Mapping[bytes, str | None],
@@ -64,7 +64,7 @@ async def members(
     return {row["household_id"]: row["ids"] for row in rows}
 
 
-async def lock_households(
+async def lock(
     conn: asyncpg.Connection, household_ids: Sequence[UUID], person_ids: Sequence[UUID]
 ) -> None:
     """Lock households, and those that any record of persons belongs to, in the order of their ids.
@@ -88,7 +88,7 @@ async def lock_households(
     )
 
 
-async def join_household(conn: asyncpg.Connection, household_of: Mapping[UUID, UUID]) -> None:
+async def join(conn: asyncpg.Connection, household_of: Mapping[UUID, UUID]) -> None:
     """Put persons who belong to no household into one."""
     if household_of:
         await conn.execute(
@@ -102,7 +102,7 @@ async def join_household(conn: asyncpg.Connection, household_of: Mapping[UUID, U
         )
 
 
-async def add_household(
+async def add(
     conn: asyncpg.Connection, household_id: UUID, code_lookup: bytes | None, area: str | None
 ) -> bool:
     """Write a new household; False if the code is taken."""
@@ -116,7 +116,7 @@ async def add_household(
     return bool(result.endswith("1"))
 
 
-async def has_household(conn: asyncpg.Connection, household_id: UUID) -> bool:
+async def has(conn: asyncpg.Connection, household_id: UUID) -> bool:
     """Whether there is a household of this id; it is kept from being erased meanwhile."""
     return bool(
         await conn.fetchval(
@@ -126,7 +126,7 @@ async def has_household(conn: asyncpg.Connection, household_id: UUID) -> bool:
     )
 
 
-async def move_household(
+async def move(
     conn: asyncpg.Connection,
     person_ids: Sequence[UUID],
     *,
@@ -167,9 +167,7 @@ async def move_household(
     return len({row["merged_into"] or row["id"] for row in moved})
 
 
-async def household_keys(
-    conn: asyncpg.Connection, household_ids: Sequence[UUID]
-) -> dict[UUID, bytes | None]:
+async def keys(conn: asyncpg.Connection, household_ids: Sequence[UUID]) -> dict[UUID, bytes | None]:
     """Lock households that are not erased; returns their keys, None where there is none yet."""
     rows = await conn.fetch(
         """
@@ -181,7 +179,7 @@ async def household_keys(
     return {row["id"]: row["wrapped_key"] for row in rows}
 
 
-async def set_household_keys(conn: asyncpg.Connection, keys: Mapping[UUID, bytes]) -> None:
+async def set_keys(conn: asyncpg.Connection, keys: Mapping[UUID, bytes]) -> None:
     """Give locked households their keys."""
     await conn.execute(
         """
