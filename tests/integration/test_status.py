@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -26,6 +26,7 @@ from aidmesh.status import (
     status_of,
 )
 from aidmesh.status_table import table
+from aidmesh.story.named import ids_between
 from aidmesh.story.read import read_story
 from aidmesh.topology.rights import SUPERVISOR
 from aidmesh.topology.warden import connect_as
@@ -244,6 +245,8 @@ async def test_a_mesh_without_services_tells_what_its_servers_know(
         told = await read_story(cut, uuid4())
         (trouble,) = told.trouble
         assert trouble.startswith("the databases of lviv do not answer (ConnectionRefusedError)")
+        named = await ids_between(cut, UUID(int=0), UUID(int=2**128 - 1))
+        assert named.silent == ["lviv intake", "lviv inventory", "lviv payments"]
 
         async def shortened() -> bool:
             assert (data / "mesh.log.1").exists()

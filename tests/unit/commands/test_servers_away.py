@@ -73,6 +73,15 @@ def test_databases_that_do_not_answer_are_told_in_one_way(
     assert typed(capsys, *words, "--data", str(data)) == (code, AWAY)
 
 
+def test_what_nobody_could_be_asked_for_is_not_said_to_be_nowhere(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = typed(capsys, "trace", "1a2b3c4d", "--data", str(data))
+    assert code == EXIT_REFUSED
+    assert "the databases kyiv intake, kyiv inventory, kyiv payments do not answer" in said
+    assert "nothing here" not in said
+
+
 @pytest.fixture
 def silent() -> Iterator[int]:
     """The port of a server that takes connections and says nothing, as one that hangs."""

@@ -1,5 +1,6 @@
 """How a need stands is said in a line, with who does what about it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 from uuid import UUID
@@ -10,11 +11,13 @@ from aidmesh.story.standing import (
     AGAIN,
     ASKED,
     BY_DECLINED,
+    BY_MESSAGE,
     BY_PAYOUT,
     BY_WAIT,
     DECLINED,
     ENTER,
     HINDRANCES,
+    IN_PERSON,
     MORE_OF,
     WAKES,
     Aside,
@@ -30,6 +33,7 @@ from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.limits import Hindrance
 from aidmesh_intake.domain.need import Lack as NeedLack
 from aidmesh_intake.domain.need import Leg, Wait
+from aidmesh_intake.domain.steps import ASKER_LEFT, CHANGED
 from aidmesh_payments.domain.payout import PayoutState
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,7 +43,7 @@ WAITS: Json = {
     "blocked_resource": "stock", "blocked_code": "hormone_pack", "wait": "short",
     "also_lacks": None,
     "sensitive": False, "attention": None, "reason": None, "supply": 0, "money": 0,
-    "told_at": None, "told_how": None, "person_id": UUID(int=2),
+    "told_at": None, "told_how": None, "message": None, "person_id": UUID(int=2),
 }  # fmt: skip
 READY: Json = {**WAITS, "state": "ready", "wait": None, "blocked_resource": None}
 TOLD: Json = {**READY, "told_at": NOW, "told_how": "message"}
@@ -186,9 +190,32 @@ def test_who_knows_comes_or_is_paid() -> None:
     assert "was refused by the bank (AC01)" in refused.line
 
 
-def test_nobody_is_told_of_what_is_for_a_site() -> None:
-    found = standing({**READY, "person_id": None}, NOW)
-    assert found.line.endswith(": waits to be handed over")
+UNTOLD = (
+    ({"person_id": None}, "it is for no single person"),
+    ({"person_id": None, "message": ASKER_LEFT}, "who asked belongs to the household no more"),
+    ({"message": CHANGED}, "holds no more"),
+)
+
+
+@pytest.mark.parametrize(("row", "line"), UNTOLD)
+@pytest.mark.parametrize("aside", [Aside(), message("sent")])
+def test_whom_no_message_tells_is_told_in_person(
+    row: Mapping[str, object], line: str, aside: Aside
+) -> None:
+    found = standing({**READY, **row}, NOW, aside)
+    assert line in found.line
+    assert "waits to be handed over" not in found.line
+    assert found.todo == (IN_PERSON,)
+
+
+def test_the_words_are_those_of_intake() -> None:
+    assert set(BY_MESSAGE) == {CHANGED, ASKER_LEFT}
+
+
+def test_a_message_of_an_earlier_attempt_says_nothing_of_this_one() -> None:
+    row = {"need_id": NEED, "attempt_no": 1, "state": "sent", "reason": None, "due_at": NOW}
+    (found,) = of_needs([READY], NOW, [], [], [row])
+    assert "has not queued a message" in found.line
 
 
 def test_a_conflict_is_for_a_person() -> None:
@@ -199,7 +226,8 @@ def test_a_conflict_is_for_a_person() -> None:
 
 
 def test_the_newest_of_each_counts() -> None:
-    old = {"need_id": NEED, "state": "suppressed", "reason": "superseded", "due_at": NOW}
-    new = {**old, "state": "sent", "reason": None}
-    (found,) = of_needs([READY], NOW, [], [], [old, new])
+    old = {"need_id": NEED, "attempt_no": 1, "state": "suppressed", "reason": "superseded",
+           "due_at": NOW}  # fmt: skip
+    new = {**old, "attempt_no": 2, "state": "sent", "reason": None}
+    (found,) = of_needs([READY], NOW, [], [], [new, old])
     assert "its message is sent" in found.line

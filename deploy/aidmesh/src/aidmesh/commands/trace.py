@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, refuse, run, say, tell
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, refuse, run, say, tell, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,13 +59,18 @@ async def _named(mesh: "MeshFile", text: str) -> UUID:
     between = bounds(text)
     if between is None:
         refuse(f"{text!r} is no id, nor the first digits of one ({DIGITS_MIN} at least)")
-    found = await ids_between(mesh, *between)
-    if not found:
+    named = await ids_between(mesh, *between)
+    silent = f"the databases {', '.join(named.silent)} do not answer (aidmesh doctor says why)"
+    if not named.found:
+        if named.silent:
+            refuse(f"{silent}: what begins with {text} may be there")
         refuse(f"nothing here has an id that begins with {text}")
-    if len(found) > 1:
-        each = ", ".join(f"{what} {one}" for one, what in found.items())
+    if len(named.found) > 1:
+        each = ", ".join(f"{what} {one}" for one, what in named.found.items())
         refuse(f"{text} may be any of these: {each}")
-    return next(iter(found))
+    if named.silent:
+        warn(f"{silent}: another id there may begin with {text}")
+    return next(iter(named.found))
 
 
 def _lines(found: "Story") -> "Iterator[str]":

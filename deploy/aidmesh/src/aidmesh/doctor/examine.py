@@ -301,8 +301,8 @@ async def _service(region: str, entry: RegionEntry, service: str) -> list[Findin
 
 
 def answered(question: Question, where: str, rows: int, seconds: float) -> Finding:
-    """What a question's answer says."""
-    what = question.what.format(rows=rows, age=age(seconds))
+    """What a question's answer says; of what is dated ahead, `seconds` are negative."""
+    what = question.what.format(rows=rows, age=age(abs(seconds)))
     return Finding(question.harm, where, what, question.why, question.do)
 
 

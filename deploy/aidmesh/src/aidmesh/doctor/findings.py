@@ -37,7 +37,7 @@ class Question:
     Attributes:
         harm, why, do: as in `Finding`.
         what: with `{rows}` and `{age}` of the oldest.
-        sql: returns `rows` and `since`, the oldest's moment.
+        sql: returns `rows` and `since`, the oldest's moment; of what is dated ahead the last one's.
     """
 
     harm: Literal["error", "warning", "note"]
@@ -104,6 +104,14 @@ EVERY_SERVICE: Final[tuple[Question, ...]] = (
         "The backup did not have what they tell, and nothing follows from it by itself.",
         "A lead looks at GET /v1/conflicts, enters it again, and closes each (docs/backup.md).",
         _count("conflict", "arrived_at", "closed_at IS NULL AND durable = 'restore'"),
+    ),
+    Question(
+        "error",
+        "{rows} events are dated ahead, the last one by {age}: the clock was set back",
+        "Holds, deadlines and messages stand still, and nothing that goes by age rings.",
+        "Look with timedatectl, set it by NTP, and restart the services.",
+        "SELECT count(*) AS rows, max(created_at) AS since FROM outbox "
+        "WHERE created_at > now() + interval '1 minute'",
     ),
 )  # fmt: skip
 

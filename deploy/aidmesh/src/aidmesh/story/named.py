@@ -1,6 +1,9 @@
 """Finds what a short number is of: the first digits of an id, as the desk shows it."""
 
+import asyncio
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -38,27 +41,45 @@ def bounds(text: str) -> tuple[UUID, UUID] | None:
     return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 
 
-async def ids_between(mesh: MeshFile, first: UUID, last: UUID) -> dict[UUID, str]:
-    """What has an id from `first` to `last` in the regions here, and what each is.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What may be meant by the first digits of an id.
 
-    A region whose databases do not answer is left out.
+    Attributes:
+        found: what each id is.
+        silent: databases that did not answer, and may know another one.
     """
+
+    found: Mapping[UUID, str]
+    silent: Sequence[str]
+
+
+async def ids_between(mesh: MeshFile, first: UUID, last: UUID) -> Named:
+    """What has an id from `first` to `last` in the regions here."""
     found: dict[UUID, str] = {}
-    for region in mesh.regions.values():
-        for service, tables in _OF.items():
-            query = " UNION ALL ".join(
-                f"(SELECT id, '{table}' AS what FROM {table} WHERE id BETWEEN $1 AND $2 LIMIT $3)"  # noqa: S608 - our tables
-                for table in tables
-            )
-            try:
-                conn = await asyncpg.connect(
-                    region.admin_dsn(service), timeout=10, command_timeout=STATEMENT_S_MAX
-                )
-            except AWAY:
-                continue
-            try:
-                rows = await conn.fetch(query, first, last, FOUND_MAX)
-            finally:
-                await close_database(conn)
-            found |= {row["id"]: row["what"].replace("donor_", "") for row in rows}
-    return found
+    silent: list[str] = []
+
+    async def look(region: str, service: str) -> None:
+        try:
+            rows = await _rows(mesh.regions[region].admin_dsn(service), _OF[service], first, last)
+        except AWAY:
+            silent.append(f"{region} {service}")
+            return
+        found.update({row["id"]: row["what"].replace("donor_", "") for row in rows})
+
+    await asyncio.gather(*(look(region, service) for region in mesh.regions for service in _OF))
+    return Named(found, sorted(silent))
+
+
+async def _rows(
+    dsn: str, tables: Sequence[str], first: UUID, last: UUID
+) -> Sequence[asyncpg.Record]:
+    query = " UNION ALL ".join(
+        f"(SELECT id, '{table}' AS what FROM {table} WHERE id BETWEEN $1 AND $2 LIMIT $3)"  # noqa: S608 - our tables
+        for table in tables
+    )
+    conn = await asyncpg.connect(dsn, timeout=10, command_timeout=STATEMENT_S_MAX)
+    try:
+        return await conn.fetch(query, first, last, FOUND_MAX)
+    finally:
+        await close_database(conn)

@@ -66,7 +66,7 @@ _LETTERS: Final = """
 _NEEDS: Final = """
     SELECT id, state, attempt_no, changed_at, deadline_at, blocked_resource, blocked_code,
            wait, also_lacks, sensitive, attention, reason, supply, money, told_at, told_how,
-           person_id
+           message, person_id
     FROM need WHERE id = $1 OR request_id = $1 OR person_id = $1 OR id = ANY($2::uuid[])
     ORDER BY id LIMIT 50
 """
@@ -81,11 +81,11 @@ _ASIDE: Final = {
         WHERE need_id = ANY($1::uuid[]) ORDER BY recorded_at
     """,
     "notification": """
-        SELECT need_id, state, reason, due_at FROM message
-        WHERE need_id = ANY($1::uuid[]) ORDER BY attempt_no
+        SELECT need_id, attempt_no, state, reason, due_at FROM message
+        WHERE need_id = ANY($1::uuid[])
     """,
 }
-"""What the other services have for needs, the newest last."""
+"""What the other services have for needs, the newest reservations and payouts last."""
 
 
 async def read_story(mesh: MeshFile, wanted: UUID) -> Story:

@@ -71,6 +71,11 @@ SENDER: Final = (
     "unlock where its key is not loaded"
 )
 IN_PERSON: Final = "tell them in person (desk: Home, Tell in person) and say so there"
+BY_MESSAGE: Final = {
+    "changed": "what they were told, or would have been, holds no more",
+    "asker_left": "who asked belongs to the household no more, and nobody else was told",
+}
+"""Why no message counts that left, or may still be reported, in this attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class Aside:
     Attributes:
         reservation: the last one: state, hold_until, collect_by.
         payout: the last one: id, state, reason, recorded_at.
-        message: the last one: state, reason, due_at.
+        message: that of the need's attempt: state, reason, due_at.
     """
 
     reservation: Json | None = None
@@ -216,7 +221,7 @@ def _ready(need: Json, now: datetime, aside: Aside) -> tuple[str, list[str]]:
     for part, do in (_telling(need, now, aside.message), _paying(aside.payout, now)):
         parts += [part] if part else []
         todo += [do] if do else []
-    if (need["told_at"] is not None or need["person_id"] is None) and aside.payout is None:
+    if need["told_at"] is not None and aside.payout is None:
         collect_by = (aside.reservation or {}).get("collect_by")
         until = f" until {collect_by:%Y-%m-%d %H:%M}" if isinstance(collect_by, datetime) else ""
         parts.append(f"waits to be handed over{until}")
@@ -226,8 +231,10 @@ def _ready(need: Json, now: datetime, aside: Aside) -> tuple[str, list[str]]:
 def _telling(need: Json, now: datetime, message: Json | None) -> tuple[str, str]:
     if need["told_at"] is not None:
         return f"told {need['told_at']:%Y-%m-%d %H:%M} ({need['told_how']})", ""
+    if need["message"] in BY_MESSAGE:
+        return BY_MESSAGE[str(need["message"])], IN_PERSON
     if need["person_id"] is None:
-        return "", ""
+        return "nobody was told: it is for no single person", IN_PERSON
     if message is None:
         return (
             "the person does not know: notification has not queued a message",
@@ -275,11 +282,23 @@ def of_needs(
     Args:
         needs: their rows.
         now: by the clock of the databases.
-        reservations, payouts, messages: of these needs, each need's newest last.
+        reservations, payouts: of these needs, each need's newest last.
+        messages: of these needs.
         unknown_items: those that they lack and inventory does not know.
     """
-    of_need = [{row["need_id"]: row for row in rows} for rows in (reservations, payouts, messages)]
-    return [
-        standing(need, now, Aside(*(rows.get(need["id"]) for rows in of_need)), unknown_items)
+    reservation_of, payout_of = (
+        {row["need_id"]: row for row in rows} for rows in (reservations, payouts)
+    )
+    # What was said of an earlier attempt says nothing of this one.
+    message_of = {(row["need_id"], row["attempt_no"]): row for row in messages}
+    asides = [
+        Aside(
+            reservation_of.get(need["id"]),
+            payout_of.get(need["id"]),
+            message_of.get((need["id"], need["attempt_no"])),
+        )
         for need in needs
+    ]
+    return [
+        standing(need, now, aside, unknown_items) for need, aside in zip(needs, asides, strict=True)
     ]
