@@ -47,6 +47,23 @@ async def connect_database(
     return conn
 
 
+@contextmanager
+def database_of(region: str, service: str) -> Iterator[None]:
+    """Say of a database that does not answer a question, or not in time, whose it is.
+
+    Raises AwayError.
+    """
+    try:
+        yield
+    except (
+        OSError,
+        asyncpg.InterfaceError,
+        asyncpg.OperatorInterventionError,
+        asyncpg.PostgresConnectionError,
+    ) as error:
+        raise AwayError(f"the database of {service} in {region} did not answer{SEE}") from error
+
+
 async def close_database(conn: asyncpg.Connection) -> None:
     """Close a connection to a database, which takes `CLOSE_SECONDS_MAX` at the most.
 

@@ -1,6 +1,6 @@
 """`aidmesh dead`: messages that could not be handled, and what becomes of them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def retry(letter: str, *, reason: str, by: str, data: Path, json: bool = False) 
     """Have a letter handled again, now. Do it when its cause is mended.
 
     Exit code 1 when it can't be: it is over, or its sealed payload was blanked; 2 when its database
-    does not answer.
+    does not answer; 1 where it stops answering meanwhile, for then it may be done or not.
 
     Args:
         letter: as listed, such as kyiv/payments/12.
@@ -74,7 +74,8 @@ def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -
     Should it come again, it counts as taken in; no retry or replay brings it back. The sender of a
     handoff has its answer within five minutes, and is told nothing else: see to what it waits for.
 
-    Exit code 1 when it is over or handled already, 2 when its database does not answer.
+    Exit code 1 when it is over or handled already, 2 when its database does not answer; 1 where it
+    stops answering meanwhile, for then it may be done or not.
 
     Args:
         letter: as listed, such as kyiv/payments/12.
@@ -94,7 +95,6 @@ def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -
 async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_json: bool) -> int:
     from aidmesh.connecting import close_database  # noqa: PLC0415
     from aidmesh.meshfile import WITH_DATABASE, read_mesh  # noqa: PLC0415
-    from aidmesh_chassis import letters  # noqa: PLC0415
 
     mesh = read_mesh(data)
     dead = False
@@ -104,7 +104,7 @@ async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_jso
             conn = await connect(region, mesh.regions[region].admin_dsn(service))
             try:
                 after = 0
-                while page := await letters.listed(conn, after=after, all_open=every):
+                while page := await _page(conn, region, service, after, every):
                     after = page[-1].letter_id
                     for each in page:
                         dead = dead or each.status == "dead"
@@ -122,15 +122,28 @@ async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_jso
     return EXIT_FAILED if dead else 0
 
 
+async def _page(
+    conn: "asyncpg.Connection", region: str, service: str, after: int, every: bool
+) -> "Sequence[Letter]":
+    """Letters after that one. Raises AwayError: a silence is no answer, as exit code 1 would be."""
+    from aidmesh.connecting import database_of  # noqa: PLC0415
+    from aidmesh_chassis import letters  # noqa: PLC0415
+
+    with database_of(region, service):
+        return await letters.listed(conn, after=after, all_open=every)
+
+
 async def _show(data: Path, place: str, as_json: bool) -> int:
     import json  # noqa: PLC0415
 
-    from aidmesh.connecting import close_database  # noqa: PLC0415
+    from aidmesh.connecting import close_database, database_of  # noqa: PLC0415
     from aidmesh_chassis import letters  # noqa: PLC0415
 
     conn, number = await _open(data, place)
+    region, service, _ = place.split("/")
     try:
-        found = await letters.one(conn, number)
+        with database_of(region, service):
+            found = await letters.one(conn, number)
     finally:
         await close_database(conn)
     if found is None:
