@@ -147,6 +147,39 @@ def test_a_database_that_stalls_keeps_no_command_waiting(
     assert not stalls.left_waiting.is_set()
 
 
+class Quiet:
+    """NATS of a region in which nothing is on its way."""
+
+    def jsm(self, **_: float) -> "Quiet":
+        return self
+
+    async def consumers_info(self, _: str) -> list[object]:
+        return []
+
+    async def close(self) -> None:
+        return None
+
+
+def test_a_database_that_stalls_does_not_keep_verify_waiting(
+    data: Path,
+    stalls: stalled.Stalled,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nats(*_: object, **__: object) -> Quiet:
+        return Quiet()
+
+    monkeypatch.setattr(quiet, "connect_as", nats)
+    monkeypatch.setattr(quiet, "ANSWER_S_MAX", 0.5)
+    monkeypatch.setattr(connecting, "CANCEL_SECONDS_MAX", 0.5)
+    assert typed(capsys, "verify", "--data", str(data)) == (
+        EXIT_REFUSED,
+        "aidmesh: the database of intake in kyiv did not answer; aidmesh doctor says why",
+    )
+    assert stalls.asked.is_set()
+    assert not stalls.left_waiting.is_set()
+
+
 async def test_what_was_found_stands_although_the_connection_does_not_close(
     stalls: stalled.Stalled,
 ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 from nats.aio.client import Client
 
-from aidmesh.connecting import CONNECT_SECONDS_MAX, close_database, databases_of, nats_of
+from aidmesh.connecting import close_database, connect_asking, nats_of
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.topology.rights import READER
@@ -19,6 +19,8 @@ from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 
 POLL_S = 0.05
+ANSWER_S_MAX = 600.0
+"""For one question; generous, since it may read the largest table of all."""
 ONE_BIG_QUESTION = {"work_mem": "64MB", "jit": "off"}
 """Whoever looks from outside asks few questions, over whole tables."""
 
@@ -96,7 +98,8 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
     """Connect to every region of a running mesh.
 
     Raises:
-        AwayError: a region does not answer.
+        AwayError: a region does not answer, or a database none of the questions that it is asked
+            then, for `ANSWER_S_MAX`.
         asyncpg.PostgresError: it refuses.
     """
     async with AsyncExitStack() as stack:
@@ -118,14 +121,11 @@ async def probing(mesh: MeshFile) -> AsyncIterator[list[RegionProbe]]:
 async def _connect_databases(
     region: str, entry: RegionEntry, stack: AsyncExitStack
 ) -> dict[str, asyncpg.Connection]:
-    connections = {}
+    connections: dict[str, asyncpg.Connection] = {}
     for service in WITH_DATABASE:
-        with databases_of(region):
-            conn = await asyncpg.connect(
-                entry.admin_dsn(service),
-                timeout=CONNECT_SECONDS_MAX,
-                server_settings=ONE_BIG_QUESTION,
-            )
+        conn = await connect_asking(
+            region, service, entry.admin_dsn(service), ANSWER_S_MAX, ONE_BIG_QUESTION
+        )
         stack.push_async_callback(close_database, conn)
         connections[service] = conn
     return connections

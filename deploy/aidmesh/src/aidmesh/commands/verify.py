@@ -17,7 +17,8 @@ def verify(
 ) -> None:
     """Recompute from databases and streams what the mesh promises; exit code 1 if it does not hold.
 
-    Exit code 2 when a region's servers do not answer: then nothing is known of it.
+    Exit code 2 when a region's servers do not answer, or one of its databases not within ten
+    minutes of a question: then nothing is known of it.
 
     Args:
         data: the data folder of a mesh that runs.
