@@ -160,15 +160,25 @@ async def list_months(
 ) -> list[asyncpg.Record]:
     """Return months with services, and settled ones: since when, and what was published of each.
 
+    Looks at one service of each month, the first, and from there on for one of a later month.
+
     Args:
         sensitive_too: whether sensitive services make a month, and it is told what was published:
             whoever asks again and again would see the minute in which one was given.
     """
     return await conn.fetch(
         """
+        WITH RECURSIVE first_served AS (
+            (SELECT month, served_on FROM service
+             WHERE $1 OR NOT sensitive ORDER BY served_on LIMIT 1)
+            UNION ALL
+            SELECT later.month, later.served_on FROM first_served f CROSS JOIN LATERAL (
+                SELECT month, served_on FROM service
+                WHERE ($1 OR NOT sensitive)
+                  AND served_on >= date_trunc('month', f.served_on::timestamp) + interval '1 month'
+                ORDER BY served_on LIMIT 1) later)
         SELECT m.month, s.settled_at, p.version, p.as_of AS published_at
-        FROM (SELECT month FROM service WHERE $1 OR NOT sensitive
-              UNION SELECT month FROM settled_month) m
+        FROM (SELECT month FROM first_served UNION SELECT month FROM settled_month) m
         LEFT JOIN settled_month s USING (month)
         LEFT JOIN published_month p ON $1 AND p.month = m.month
         WHERE $2::text IS NULL OR m.month > $2
