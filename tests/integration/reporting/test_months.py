@@ -10,7 +10,8 @@ import pytest
 
 from aidmesh_chassis.db import Database
 from aidmesh_reporting.domain.months import month_of
-from aidmesh_reporting.store import results, services
+from aidmesh_reporting.store import months as month_store
+from aidmesh_reporting.store import services
 from integration.reporting.region import service
 
 LIMIT = 100
@@ -18,7 +19,7 @@ FIRST = date(2023, 11, 30)
 
 
 async def months(conn: asyncpg.Connection, *, sensitive_too: bool) -> list[str]:
-    rows = await months.list_months(conn, sensitive_too=sensitive_too, after=None, limit=LIMIT)
+    rows = await month_store.list_months(conn, sensitive_too=sensitive_too, after=None, limit=LIMIT)
     return [row["month"] for row in rows]
 
 
@@ -45,8 +46,8 @@ async def test_every_month_in_which_something_was_given_is_listed_once(
         every = {month_of(day) for day, _ in given}
         assert await months(tx.conn, sensitive_too=True) == sorted(every)
         shown = {month_of(day) for day, hidden in given if not hidden}
-        await results.settle(tx.conn, "2022-05", UUID(int=1))
-        await results.settle(tx.conn, "2024-12", UUID(int=1))
+        await month_store.settle(tx.conn, "2022-05", UUID(int=1))
+        await month_store.settle(tx.conn, "2024-12", UUID(int=1))
         shown |= {"2022-05", "2024-12"}
         assert await months(tx.conn, sensitive_too=False) == sorted(shown)
 

@@ -1,19 +1,28 @@
 """Who waits now, and who may see of whom."""
 
+import asyncio
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
+import aidmesh_reporting
 from aidmesh_chassis.auth import Role
+from aidmesh_chassis.db import Database
 from aidmesh_contracts.ids import NeedId
 from aidmesh_contracts.intake import NeedClosedV1, NeedReversedV1, NeedUnlistedV1, NeedWaitlistedV1
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_reporting.rebuild import rebuild
+from aidmesh_reporting.store import needs
 from aidmesh_reporting.store.kept import empty_read_models
 from integration.reporting.model import received
 from integration.reporting.region import Built, service
 from support.paging import walk
+
+MIGRATION = Path(aidmesh_reporting.__file__).parent / "migrations/0015_reporting_waits_over.sql"
 
 
 def waits(
@@ -33,6 +42,12 @@ def waits(
 
 def unlisted(number: int, version: int) -> NeedUnlistedV1:
     return NeedUnlistedV1(need_id=NeedId(UUID(int=1000 + number)), version=version)
+
+
+async def kept(built: Built) -> set[int]:
+    """The needs that are kept as waiting."""
+    async with built.db.read() as conn:
+        return {row["need_id"].int - 1000 for row in await conn.fetch("SELECT * FROM waiting")}
 
 
 async def test_waiting_needs_are_those_that_wait_now_in_whatever_order_it_is_told(
@@ -62,6 +77,7 @@ async def test_waiting_needs_are_those_that_wait_now_in_whatever_order_it_is_tol
             lines = (await client.get("/v1/waiting")).json()["waiting"]
         assert {each["code"]: each["needs"] for each in lines} == {"kit": 2, "parcel": 1}
         assert {each["code"]: each["quantity"] for each in lines} == {"kit": 4, "parcel": 2}
+        assert await kept(built) == {1, 3, 4}, "what waits no longer is not read with it"
     await rebuild(built.db)
     async with built.client(Role.LEAD) as client:
         assert (await client.get("/v1/waiting")).json()["waiting"] == lines
@@ -129,3 +145,44 @@ async def test_what_is_waited_for_and_how_needs_ended_is_read_page_by_page(built
         assert [(each["state"], each["reason"]) for each in closed] == [
             ("cancelled", "moved_away"), ("cancelled", "not_needed"), ("expired", "deadline"),
         ]  # fmt: skip
+
+
+async def test_what_waited_before_is_forgotten_once(built: Built) -> None:
+    await built.take(received(unlisted(2, 3), 1), received(unlisted(3, 3), 2))
+    async with built.db.transaction() as tx:  # as it was kept until then
+        await tx.conn.execute(
+            """
+            INSERT INTO waiting (need_id, version, attempt_no, kind, area, asked_on, resource,
+                                 code, quantity)
+            SELECT ($1::uuid[])[n], ($2::int[])[n], 1, 'food_parcel', 'UA80', '2024-03-01', 'stock',
+                   'parcel', 1 FROM generate_series(1, 3) n
+            """,
+            [UUID(int=1000 + number) for number in (1, 2, 3)],
+            [2, 2, 4],
+        )
+        await tx.conn.execute(MIGRATION.read_text().split("-- migrate: rollback")[0])
+    assert await kept(built) == {1, 3}
+
+
+async def test_what_waits_is_found_without_reading_all_that_ever_did(facts_db: Database) -> None:
+    asked: asyncio.Future[asyncpg.connection.LoggedQuery] = asyncio.Future()
+    async with facts_db.transaction() as tx:
+        await tx.conn.execute(
+            """
+            INSERT INTO unlisted (need_id, version)
+            SELECT gen_random_uuid(), 3 FROM generate_series(1, 20000);
+            INSERT INTO waiting (need_id, version, attempt_no, kind, area, asked_on, resource,
+                                 code, quantity)
+            SELECT need_id, 4, 1, 'food_parcel', 'UA80', '2024-03-01', 'stock', 'parcel', 1
+            FROM unlisted LIMIT 1000;
+            ANALYZE waiting, unlisted
+            """
+        )
+        with tx.conn.query_logger(asked.set_result):
+            [line] = await needs.waiting(tx.conn, sensitive_too=True, after=None, limit=10)
+        query = await asked
+        rows = await tx.conn.fetch(f"EXPLAIN {query.query}", *query.args)
+    assert line["needs"] == 1000
+    plan = "\n".join(row[0] for row in rows)
+    assert "unlisted_pkey" in plan, plan
+    assert "Seq Scan on unlisted" not in plan, plan

@@ -12,14 +12,17 @@ WaitingKey = tuple[int, str, str, str, str]
 
 
 async def put_waiting(conn: asyncpg.Connection, events: Sequence[NeedWaitlistedV1]) -> None:
-    """Record what needs wait for; the highest version holds."""
+    """Record what needs wait for; the highest version holds, also that of `put_unlisted`."""
     newest = {event.need_id: event for event in sorted(events, key=_age)}
     await conn.execute(
         """
         INSERT INTO waiting (need_id, version, attempt_no, kind, area, asked_on, resource, code,
                              quantity, sensitive)
         SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::date[],
-                             $7::text[], $8::text[], $9::bigint[], $10::boolean[]) AS n (need_id)
+                             $7::text[], $8::text[], $9::bigint[], $10::boolean[])
+            AS n (need_id, version)
+        WHERE NOT EXISTS (
+            SELECT FROM unlisted u WHERE u.need_id = n.need_id AND u.version > n.version)
         ORDER BY need_id
         ON CONFLICT (need_id) DO UPDATE
         SET version = excluded.version, attempt_no = excluded.attempt_no, area = excluded.area,
@@ -51,7 +54,11 @@ def _age(event: NeedWaitlistedV1) -> tuple[int, int]:
 
 
 async def put_unlisted(conn: asyncpg.Connection, events: Sequence[NeedUnlistedV1]) -> None:
-    """Record which needs wait no longer; the highest version holds."""
+    """Record which needs wait no longer; the highest version holds.
+
+    They are forgotten as waiting: who asks what waits reads no more than that, however many did.
+    """
+    told = columns((event.need_id, event.version) for event in events)
     await conn.execute(
         """
         INSERT INTO unlisted (need_id, version)
@@ -60,7 +67,14 @@ async def put_unlisted(conn: asyncpg.Connection, events: Sequence[NeedUnlistedV1
         ON CONFLICT (need_id) DO UPDATE SET version = excluded.version
         WHERE unlisted.version < excluded.version
         """,
-        *columns((event.need_id, event.version) for event in events),
+        *told,
+    )
+    await conn.execute(
+        """
+        DELETE FROM waiting w USING unnest($1::uuid[], $2::int[]) AS n (need_id, version)
+        WHERE w.need_id = n.need_id AND w.version < n.version
+        """,
+        *told,
     )
 
 
@@ -89,8 +103,9 @@ async def waiting(
                sum(w.quantity)::bigint AS quantity, min(w.asked_on) AS oldest_asked_on
         FROM waiting w
         WHERE ($1 OR NOT w.sensitive)
-          AND NOT EXISTS (
-            SELECT 1 FROM unlisted u WHERE u.need_id = w.need_id AND u.version > w.version)
+          -- Looked up for each: a join would read all that ever waited.
+          AND w.version >= coalesce(
+            (SELECT u.version FROM unlisted u WHERE u.need_id = w.need_id), 0)
           AND (w.version > 0 OR NOT (
             EXISTS (SELECT 1 FROM closed_need c WHERE c.need_id = w.need_id)
             OR EXISTS (
