@@ -80,11 +80,13 @@ async def restored_office(
     *,
     with_log: bool = False,
     without: frozenset[str] = frozenset(),
+    epoch: int = 2,
 ) -> Desk:
     """Kyiv's office as `aidmesh restore` leaves it, its services not yet at work.
 
     Args:
         without: types of events that only a peer has that is left out.
+        epoch: one above all that was heard of it.
     """
     path, key = backup
 
@@ -107,7 +109,9 @@ async def restored_office(
         for row in await was.fetch(TOLD)
         if row["event_id"] not in known and event_type_of(row["subject"]) not in without
     ]
-    at = Restored("kyiv", 2, manifest.taken_at, REGIONS, {"payments": fresh}, {"payments": conn})
+    at = Restored(
+        "kyiv", epoch, manifest.taken_at, REGIONS, {"payments": fresh}, {"payments": conn}
+    )
     public = [event for event in lost if event.stream == "EVENTS"]
     await prepare(at, public)
     for about, ids in await restoring_store.open_payments(conn):
@@ -124,7 +128,7 @@ async def restored_office(
     await conn.close()
     await was.close()
     desk = await open_desk(fresh, "kyiv")
-    desk.db.origin.epoch = 2
+    desk.db.origin.epoch = epoch
     return desk
 
 

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from aidmesh_chassis.standings import News, Stand, counts
 from aidmesh_contracts.payments_regions import Standing
-from aidmesh_payments.domain.fencing import Known, Return, due, reissuable_minor
+from aidmesh_payments.domain.fencing import (
+    Known,
+    Return,
+    due,
+    may_credit,
+    reissuable_minor,
+)
 
 amounts = st.integers(0, 10_000)
 
@@ -55,8 +61,16 @@ def test_of_whom_nothing_was_heard_nothing_is_taken() -> None:
     assert reissuable_minor(1_000, None) == 0
 
 
+_fences = st.frozensets(st.integers(1, 3))
 _returns = st.lists(
-    st.builds(Return, st.integers(0, 20), st.integers(1, 1_000), st.integers(1, 3), st.booleans()),
+    st.builds(
+        Return,
+        st.integers(0, 20),
+        st.integers(1, 1_000),
+        st.integers(1, 3),
+        st.booleans(),
+        st.none() | _fences,
+    ),
     unique_by=lambda each: each.id,
 )
 
@@ -71,8 +85,33 @@ def test_what_was_given_back_in_vain_counts_once(
     assert 0 in (found.owed_minor, found.untold_minor)
     assert not {r.id for r in in_vain} & credited
     for each in returns:  # what the grantor will still credit, or has, is not set against anything
-        will_count = each.epoch > epoch or each.settled or each.id in credited
+        will_count = each.knew_of(epoch) or each.settled or each.id in credited
         assert will_count == (each.id not in found.settled)
+
+
+@given(st.integers(1, 10_000), amounts, _fences, st.none() | _fences)
+def test_never_is_more_credited_than_is_there(
+    amount: int, outstanding: int, fences: frozenset[int], known: frozenset[int] | None
+) -> None:
+    if may_credit(amount, outstanding, fences, known):
+        assert amount <= outstanding
+
+
+@given(
+    st.integers(1, 1_000), amounts, st.integers(1, 9), st.lists(_fences), st.permutations([1, 2])
+)
+def test_a_return_is_credited_or_set_against_a_fence_and_never_both(
+    amount: int, taken: int, epoch: int, known: list[frozenset[int]], heard: list[int]
+) -> None:
+    """Both ends go by what the holder said it knew, whatever epoch it speaks in."""
+    returns = [Return(at, amount, epoch, fences=each) for at, each in enumerate(known)]
+    counted = {each.id for each in returns if may_credit(amount, 10_000, {1, 2}, each.fences)}
+    settled: list[object] = []
+    for fenced in heard:  # in any order; neither was told with any of these credited
+        left = [each for each in returns if each.id not in settled]
+        settled += due(taken, fenced, (), left).settled
+    assert counted.isdisjoint(settled)
+    assert counted | set(settled) == {each.id for each in returns}
 
 
 @given(

@@ -175,6 +175,18 @@ async def set_aside(
         # Decided before this service was made: what had happened by then is history to it.
         and not (stand.since < born and item.occurred_at <= stand.since)
     ]
+    await leave_to_people(conn, durable, late)
+    return {item.event_id for item in late}
+
+
+async def leave_to_people(
+    conn: asyncpg.Connection, durable: str, late: Sequence[Received[Event]]
+) -> None:
+    """Keep as conflicts what other regions said and what has no effect.
+
+    Args:
+        durable: through which it came, or what it was that had no use for it.
+    """
     await conn.execute(
         """
         INSERT INTO conflict (event_id, durable, region, epoch, event_type, aggregate, occurred_at)
@@ -191,7 +203,6 @@ async def set_aside(
         [str(item.event.aggregate_id) for item in late],
         [item.occurred_at for item in late],
     )
-    return {item.event_id for item in late}
 
 
 async def take_up(conn: asyncpg.Connection, batch: Sequence[Received[Event]]) -> set[UUID]:

@@ -89,6 +89,9 @@ class AllotmentReturnedV1(
 
     Attributes:
         rebalancing_id: the proposal that it consents to; None of other returns.
+        fences: the epochs of the holder that it knew to be fenced for this allotment
+            (`AllotmentReissuedV1`) when it gave this back. Before it has heard of all of them, what
+            it gives back has no effect. None from older regions, which did not say.
     """
 
     allotment_id: AllotmentId
@@ -98,6 +101,7 @@ class AllotmentReturnedV1(
     amount_minor: int = Field(gt=0)
     currency: Currency
     rebalancing_id: RebalancingId | None = None
+    fences: tuple[int, ...] | None = None
 
 
 class ReturnBookedV1(

@@ -34,6 +34,21 @@ def is_return(transfer_id: TransferId, allotment_id: AllotmentId, region: str, e
     )
 
 
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """By which transfer something goes back.
+
+    Attributes:
+        epoch: of the holder, in which it says so.
+        fences: epochs of its own that it knew to be fenced for this allotment; None where it
+            did not say.
+    """
+
+    transfer_id: TransferId
+    epoch: int
+    fences: tuple[int, ...] | None
+
+
 class NotEnough(Exception):
     """An allotment has less free money than was asked for, or takes no new commitments."""
 

@@ -45,14 +45,44 @@ def reissuable_minor(outstanding_minor: int, known: Known | None, taken_minor: i
     return max(0, min(known.free_minor - taken_minor, outstanding_minor - known.used_minor))
 
 
+def may_credit(
+    amount_minor: int,
+    outstanding_minor: int,
+    fences: Collection[int],
+    known_fences: Collection[int] | None,
+) -> bool:
+    """Whether the grantor credits what a holder gave back; it does so whole, or not at all.
+
+    Whoever had not heard of a fence gave back what may be taken back already. By `due` it sets that
+    against what was taken once it hears of it, and tells what is beyond that.
+
+    Args:
+        outstanding_minor: what the grantor sent, less what it counts as returned.
+        fences: epochs of the holder that were fenced for this allotment.
+        known_fences: those of them that it had heard of by then; None where it did not say.
+    """
+    if amount_minor > outstanding_minor:
+        return False
+    return known_fences is None or set(fences) <= set(known_fences)
+
+
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Money that the holder gave back: in which epoch, and whether that is settled otherwise."""
+    """Money that the holder gave back: in which epoch, and whether that is settled otherwise.
+
+    Attributes:
+        fences: that it had heard of by then; None where that was not kept: those before its epoch.
+    """
 
     id: object
     amount_minor: int
     epoch: int
     settled: bool = False
+    fences: Collection[int] | None = None
+
+    def knew_of(self, fenced: int) -> bool:
+        """Whether it was given back with a fence in mind."""
+        return self.epoch > fenced if self.fences is None else fenced in self.fences
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +101,7 @@ class Due:
 def due(
     taken_minor: int, epoch: int, credited: Collection[object], returns: Iterable[Return]
 ) -> Due:
-    """Set what was given back in the fenced epoch, and never credited, against what was taken.
+    """Set what was given back before a fence was heard of, and never credited, against it.
 
     Args:
         taken_minor: what the grantor took back by itself.
@@ -82,7 +112,7 @@ def due(
     in_vain = [
         each
         for each in returns
-        if each.epoch <= epoch and not each.settled and each.id not in credited
+        if not each.knew_of(epoch) and not each.settled and each.id not in credited
     ]
     late_minor = sum(each.amount_minor for each in in_vain)
     return Due(

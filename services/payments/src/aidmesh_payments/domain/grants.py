@@ -102,6 +102,11 @@ class Granted:
         assert 0 <= self.returned_minor <= self.amount_minor
         assert 0 <= self.returned_granted_minor <= self.granted_minor
 
+    @property
+    def outstanding_minor(self) -> int:
+        """What is still with the holder, so far as the grantor counts."""
+        return self.amount_minor - self.returned_minor
+
 
 @dataclass(frozen=True, slots=True)
 class Override:

@@ -1,8 +1,9 @@
 """Money between a grant and its holders, at the grant's end; `holding` is the other."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -22,7 +23,7 @@ from aidmesh_contracts.payments_grants import (
     RecallRequestedV1,
     ReturnBookedV1,
 )
-from aidmesh_payments.domain import grants, ledger
+from aidmesh_payments.domain import fencing, grants, ledger
 from aidmesh_payments.domain.grants import Grant, Granted, GrantRefusal, Override
 from aidmesh_payments.domain.money import Rate, to_grant_currency
 from aidmesh_payments.domain.restored_grants import lend, lent_reason
@@ -36,7 +37,11 @@ from aidmesh_payments.store import funding, transfers
 from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import ledger as ledger_store
+from aidmesh_payments.store import lost as lost_store
 from aidmesh_payments.store.granted import GrantAllotment
+
+RETURN: Final = "return"
+"""Among the conflicts: what was given back, and is credited to nobody."""
 
 
 class Order(BaseModel):
@@ -240,7 +245,10 @@ async def arrived(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRece
 
 
 async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentReturnedV1]]) -> None:
-    """Credit what holders gave back to our grants, once by transfer."""
+    """Credit what holders gave back to our grants, once by transfer.
+
+    What was taken back already, or is more than they have, is credited to nobody: people see it.
+    """
     mine = [item for item in batch if item.event.grantor == office.region]
     made = {
         item.event.allotment_id: await granted_store.allotment(tx.conn, item.event.allotment_id)
@@ -251,10 +259,13 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
         if ours is None or ours.holder != item.region or ours.currency != item.event.currency:
             raise Poison("not_the_holder")
     await grant_store.lock(tx.conn, (ours.grant_id for ours in made.values() if ours is not None))
+    fences = await lost_store.reissued_for(tx.conn, made)
     journals: list[ledger.Journal] = []
     for item in mine:
         event = item.event
-        if await transfers.insert_transfer(
+        if not await _may_credit(tx, event, fences.get(event.allotment_id, set())):
+            await standings.leave_to_people(tx.conn, RETURN, [item])
+        elif await transfers.insert_transfer(
             tx.conn,
             event.transfer_id,
             "return",
@@ -286,6 +297,18 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
                 cause=item,
             )
     await ledger_store.post(tx.conn, journals)
+
+
+async def _may_credit(tx: Tx, event: AllotmentReturnedV1, fences: Collection[int]) -> bool:
+    """Also what is known already, which is credited once whatever came later."""
+    if await transfers.amount_of(tx.conn, event.transfer_id) is not None:
+        return True
+    # Read for each: the one before may have been of this allotment.
+    made = await granted_store.allotment(tx.conn, event.allotment_id)
+    assert made is not None  # noqa: S101 - it was just there, and none is ever deleted
+    return fencing.may_credit(
+        event.amount_minor, made.granted.outstanding_minor, fences, event.fences
+    )
 
 
 async def recall(office: Office, tx: Tx, allotment_id: AllotmentId, reason: str) -> None:

@@ -14,12 +14,11 @@ from aidmesh_contracts.ids import (
     GrantId,
     NeedId,
     RebalancingId,
-    TransferId,
 )
 from aidmesh_contracts.payments import FundsGrewV1
 from aidmesh_contracts.payments_grants import AllotmentChangedV1, AllotmentReturnedV1
 from aidmesh_payments.domain import ledger, rebalancing
-from aidmesh_payments.domain.allotments import Allotment, return_id
+from aidmesh_payments.domain.allotments import Allotment, WayBack, return_id
 from aidmesh_payments.domain.choosing import Purse
 from aidmesh_payments.domain.commitments import Commitment
 from aidmesh_payments.handlers import periods, returning
@@ -178,81 +177,85 @@ class Book:
         allotment_id: AllotmentId,
         amount_minor: int,
         rebalancing_id: RebalancingId | None = None,
-        transfer_id: TransferId | None = None,
+        told: WayBack | None = None,
     ) -> None:
         """Return free money to the grantor, who has not recalled it. Raises `NotEnough`.
 
         Args:
             rebalancing_id: the proposal that is consented to.
-            transfer_id: by which the grantor has heard of it, before a restore.
+            told: how the grantor has heard of it, before a restore.
         """
         changed = self[allotment_id].give_back(amount_minor)
         self.put(changed)
-        await self._give_back(changed, amount_minor, rebalancing_id, transfer_id)
+        await self._give_back(changed, amount_minor, rebalancing_id, told)
 
     async def _give_back(
         self,
         allotment: Allotment,
         amount_minor: int,
         rebalancing_id: RebalancingId | None = None,
-        transfer_id: TransferId | None = None,
+        told: WayBack | None = None,
     ) -> None:
         """Send money back; what the grantor has taken back by itself is paid off first."""
         own = allotment.grantor == self.office.region
-        paid_minor = 0
-        if not own and transfer_id is None:
+        if not own and told is None:
             paid_minor = await lost.pay_off(self.tx.conn, allotment.id, amount_minor)
-        if paid_minor:
-            await self._book_return(allotment, paid_minor, settled=True)
-        rest_minor = amount_minor - paid_minor
-        if not rest_minor:
+            if paid_minor:
+                paid = await self._new_return(allotment)
+                await self._book_return(allotment, paid_minor, paid, settled=True)
+            amount_minor -= paid_minor
+        if not amount_minor:
             return
         epoch = self.tx.origin.epoch
-        in_vain = not own and await lost.keep_untold(self.tx.conn, allotment.id, epoch, rest_minor)
-        transfer_id = await self._book_return(
-            allotment, rest_minor, rebalancing_id, transfer_id, settled=own or in_vain
+        in_vain = not own and await lost.keep_untold(
+            self.tx.conn, allotment.id, epoch, amount_minor
         )
+        back = told or await self._new_return(allotment, rebalancing_id)
+        await self._book_return(allotment, amount_minor, back, settled=own or in_vain)
         if own:
             self._journals += await returning.credit_grant(
                 self.tx,
                 self.office.region,
                 allotment.id,
-                transfer_id,
-                rest_minor,
+                back.transfer_id,
+                amount_minor,
                 self.today,
                 rebalancing_id,
             )
         elif not in_vain:
+            fences = back.fences
+            if fences is None:
+                fences = await lost.known_fences(self.tx.conn, allotment.id)
             self.tx.emit(
                 AllotmentReturnedV1(
                     allotment_id=allotment.id,
-                    transfer_id=transfer_id,
+                    transfer_id=back.transfer_id,
                     grantor=allotment.grantor,
                     holder=self.office.region,
-                    amount_minor=rest_minor,
+                    amount_minor=amount_minor,
                     currency=allotment.currency,
                     rebalancing_id=rebalancing_id,
+                    fences=fences,
                 )
             )
 
-    async def _book_return(
-        self,
-        allotment: Allotment,
-        amount_minor: int,
-        rebalancing_id: RebalancingId | None = None,
-        transfer_id: TransferId | None = None,
-        *,
-        settled: bool,
-    ) -> TransferId:
+    async def _new_return(
+        self, allotment: Allotment, rebalancing_id: RebalancingId | None = None
+    ) -> WayBack:
         epoch = self.tx.origin.epoch
         if rebalancing_id is not None:
             transfer_id = rebalancing.return_id(rebalancing_id)
-        elif transfer_id is None:
+        else:
             number = await transfers.count_returns(self.tx.conn, allotment.id) + 1
             transfer_id = return_id(allotment.id, self.office.region, epoch, number)
+        return WayBack(transfer_id, epoch, await lost.known_fences(self.tx.conn, allotment.id))
+
+    async def _book_return(
+        self, allotment: Allotment, amount_minor: int, back: WayBack, *, settled: bool
+    ) -> None:
         is_new = await transfers.insert_transfer(
             self.tx.conn,
-            transfer_id,
+            back.transfer_id,
             "return",
             allotment.id,
             self.office.region,
@@ -260,12 +263,13 @@ class Book:
             amount_minor,
             allotment.currency,
             "received" if settled else "in_transit",
-            epoch=epoch,
+            epoch=back.epoch,
+            fences=back.fences,
         )
         assert is_new, "money goes back once by each transfer"  # noqa: S101 - an invariant
         self.write(
             ledger.return_sent(
-                transfer_id,
+                back.transfer_id,
                 allotment.grant_id,
                 allotment.id,
                 allotment.currency,
@@ -273,7 +277,6 @@ class Book:
                 self.today,
             )
         )
-        return transfer_id
 
     async def _tell_growth(self) -> None:
         grown = [entry for entry in self._grown if self[entry[0]].status == "active"]

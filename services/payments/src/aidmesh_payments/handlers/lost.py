@@ -275,8 +275,9 @@ async def tell_again(office: Office, tx: Tx) -> int:
     count = await standings.tell_again(tx, TOLD_AS_A_SUM)
     for each in await store.take_untold(tx.conn, tx.origin.epoch, LIMIT):
         transfer_id = TransferId(uuid4())
+        fences = await store.known_fences(tx.conn, each.allotment_id)
         await store.tell_return(
-            tx.conn, transfer_id, each.allotment_id, each.amount_minor, tx.origin.epoch
+            tx.conn, transfer_id, each.allotment_id, each.amount_minor, tx.origin.epoch, fences
         )
         tx.emit(
             AllotmentReturnedV1(
@@ -286,6 +287,7 @@ async def tell_again(office: Office, tx: Tx) -> int:
                 holder=office.region,
                 amount_minor=each.amount_minor,
                 currency=each.currency,
+                fences=fences,
             )
         )
         count += 1

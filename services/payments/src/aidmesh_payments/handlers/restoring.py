@@ -24,7 +24,7 @@ from aidmesh_contracts.payments_grants import (
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.domain import grants as grant_rules
 from aidmesh_payments.domain import rebalancing, restored_grants
-from aidmesh_payments.domain.allotments import NotEnough, is_return
+from aidmesh_payments.domain.allotments import WayBack, is_return
 from aidmesh_payments.domain.grants import Grant
 from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.domain.purchase import RESTORE
@@ -136,11 +136,7 @@ async def _give_back(
         event.transfer_id, event.allotment_id, office.region, item.epoch
     ):
         return False
-    try:
-        await book.give_back(
-            event.allotment_id, event.amount_minor, event.rebalancing_id, event.transfer_id
-        )
-    except NotEnough:
+    if event.amount_minor > book[event.allotment_id].free_minor:
         # Committed in the backup, and let go of since. The grantor has it: what gets free here
         # pays it off, and nothing of it is promised again.
         await lost.owe_returned(tx.conn, event.allotment_id, event.amount_minor)
@@ -148,6 +144,8 @@ async def _give_back(
         book.put(book[event.allotment_id].recall())
         await book.close()
         return False
+    told = WayBack(event.transfer_id, item.epoch, event.fences)
+    await book.give_back(event.allotment_id, event.amount_minor, event.rebalancing_id, told)
     if event.rebalancing_id is not None:
         await return_asks.end_returned(tx, event.rebalancing_id)
     await book.close()

@@ -166,14 +166,37 @@ async def note_reissue(
     )
 
 
+async def reissued_for(
+    conn: asyncpg.Connection, ids: Collection[AllotmentId]
+) -> dict[UUID, set[int]]:
+    """At the grantor: for which epochs of its holder each of these was fenced."""
+    rows = await conn.fetch(
+        """
+        SELECT allotment_id, array_agg(epoch) AS epochs FROM reissue
+        WHERE allotment_id = ANY($1::uuid[]) GROUP BY 1
+        """,
+        list(ids),
+    )
+    return {row["allotment_id"]: set(row["epochs"]) for row in rows}
+
+
+async def known_fences(conn: asyncpg.Connection, allotment_id: AllotmentId) -> tuple[int, ...]:
+    """At the holder: the epochs of its own that it knows to be fenced for an allotment."""
+    rows = await conn.fetch(
+        "SELECT epoch FROM taken_back WHERE allotment_id = $1 AND epoch > 0 ORDER BY epoch",
+        allotment_id,
+    )
+    return tuple(row["epoch"] for row in rows)
+
+
 async def returns(conn: asyncpg.Connection, allotment_id: AllotmentId) -> list[Return]:
     """What went back of an allotment, and was told anew, as this end has it."""
     rows = await conn.fetch(
         """
-        SELECT id, amount_minor, epoch, state = 'received' AS settled FROM transfer
+        SELECT id, amount_minor, epoch, state = 'received' AS settled, fences FROM transfer
         WHERE allotment_id = $1 AND kind = 'return'
         UNION ALL
-        SELECT id, amount_minor, epoch, settled FROM told_return WHERE allotment_id = $1
+        SELECT id, amount_minor, epoch, settled, fences FROM told_return WHERE allotment_id = $1
         """,
         allotment_id,
     )
@@ -236,14 +259,19 @@ async def tell_return(
     allotment_id: AllotmentId,
     amount_minor: int,
     epoch: int,
+    fences: Sequence[int],
 ) -> None:
-    """Remember what is told anew."""
+    """Remember what is told anew, and with which fences in mind."""
     await conn.execute(
-        "INSERT INTO told_return (id, allotment_id, amount_minor, epoch) VALUES ($1, $2, $3, $4)",
+        """
+        INSERT INTO told_return (id, allotment_id, amount_minor, epoch, fences)
+        VALUES ($1, $2, $3, $4, $5)
+        """,
         transfer_id,
         allotment_id,
         amount_minor,
         epoch,
+        fences,
     )
 
 

@@ -1,5 +1,7 @@
 """Money on its way between the two ends of an allotment, and what may overtake it: recalls."""
 
+from collections.abc import Sequence
+
 import asyncpg
 
 from aidmesh_contracts.ids import AllotmentId, TransferId
@@ -17,14 +19,20 @@ async def insert_transfer(
     state: str,
     granted_minor: int | None = None,
     epoch: int = 1,
+    fences: Sequence[int] | None = None,
 ) -> bool:
-    """Record a transfer; False when it is known already. `epoch` is the sender's."""
+    """Record a transfer; False when it is known already.
+
+    Args:
+        epoch: of the sender.
+        fences: that the sender of a return had heard of; None where it does not matter.
+    """
     return bool(
         await conn.fetchval(
             """
             INSERT INTO transfer (id, kind, allotment_id, from_region, to_region, amount_minor,
-                                  currency, state, granted_minor, epoch)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                  currency, state, granted_minor, epoch, fences)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
             ON CONFLICT (id) DO NOTHING RETURNING true
             """,
             transfer_id,
@@ -37,6 +45,7 @@ async def insert_transfer(
             state,
             granted_minor,
             epoch,
+            fences,
         )
     )
 
