@@ -7,7 +7,7 @@ import pytest
 
 from aidmesh_chassis.db import Tx
 from aidmesh_contracts.ids import AllotmentId
-from aidmesh_contracts.payments import AllotmentReturnedV1
+from aidmesh_contracts.payments_grants import AllotmentReturnedV1
 from aidmesh_payments.handlers import holding, lost
 from integration.payments.fenced import (
     FREE,
@@ -116,6 +116,40 @@ async def test_what_was_given_back_since_a_fence_was_heard_of_is_not_set_against
     assert (await lviv.value(FREE), await lviv.value(GONE)) == (1_000, 0)
     # What had paid the fence off nobody was told: it is committed until people cancel that.
     assert (await restored.value(THERE), await restored.value(OWED)) == (600, 600)
+    await over(restored, lviv)
+
+
+@pytest.mark.parametrize("had_heard", [False, True])
+async def test_what_was_told_anew_as_a_sum_is_not_told_again_after_a_restore(
+    database: DatabaseFactory, tmp_path: Path, had_heard: bool
+) -> None:
+    dsn, fresh, kyiv, lviv = await two_offices(database)
+    allotment = await lviv.allot(await lviv.grant(1_000), 1_000, to="kyiv")
+    await exchange(kyiv, lviv)
+    need, let_go = approved(300), approved(100)
+    await kyiv.feed(need, let_go)
+    await kyiv.feed(confirmed(need))
+    await exchange(kyiv, lviv)
+    backup = await backed_up(dsn, tmp_path) if not had_heard else None
+    await declare_lost(lviv, "kyiv")
+    await kyiv.feed(withdrawn(let_go))
+    await kyiv.run(lambda tx: holding.give_back(kyiv.office, tx, allotment, 700))
+    await lviv.feed(*await public(kyiv), region="kyiv")
+    await close_conflicts(lviv)
+    await lviv.run(lambda tx: lost.readmit(tx, "kyiv"))
+    await kyiv.feed(*await public(lviv), region="lviv")
+    backup = backup or await backed_up(dsn, tmp_path)
+    await come_back(kyiv)
+    await lviv.feed(*await public(kyiv), region="kyiv", epoch=2)
+    assert (await lviv.value(FREE), await lviv.value(GONE)) == (700, 300)
+    await kyiv.db.close()
+
+    restored = await restored_office(dsn, fresh, backup, lviv, epoch=3)
+    await _says_only_what_is_new(restored)
+    await lviv.feed(*await public(restored), region="kyiv", epoch=3)
+    await _hear_all(restored, lviv)
+    assert (await lviv.value(FREE), await lviv.value(GONE)) == (700, 300)
+    assert (await restored.value(THERE), await restored.value(OWED)) == (300, 0)
     await over(restored, lviv)
 
 

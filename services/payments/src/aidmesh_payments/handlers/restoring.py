@@ -131,18 +131,11 @@ async def _give_back(
     book = await Book.open(tx, office, [event.allotment_id])
     if event.allotment_id not in book:
         return False
-    # What was told anew, once a region was let in again, is the sum of what went back before.
-    if event.rebalancing_id is None and not is_return(
+    is_sum = event.rebalancing_id is None and not is_return(
         event.transfer_id, event.allotment_id, office.region, item.epoch
-    ):
-        return False
-    if event.amount_minor > book[event.allotment_id].free_minor:
-        # Committed in the backup, and let go of since. The grantor has it: what gets free here
-        # pays it off, and nothing of it is promised again.
-        await lost.owe_returned(tx.conn, event.allotment_id, event.amount_minor)
-        await transfers.remember_recall(tx.conn, event.allotment_id, event.grantor, "restore")
-        book.put(book[event.allotment_id].recall())
-        await book.close()
+    )
+    if is_sum or event.amount_minor > book[event.allotment_id].free_minor:
+        await _owe(tx, book, event)
         return False
     told = WayBack(event.transfer_id, item.epoch, event.fences)
     await book.give_back(event.allotment_id, event.amount_minor, event.rebalancing_id, told)
@@ -150,6 +143,21 @@ async def _give_back(
         await return_asks.end_returned(tx, event.rebalancing_id)
     await book.close()
     return True
+
+
+async def _owe(tx: Tx, book: Book, event: AllotmentReturnedV1) -> None:
+    """The grantor has it, and these books can't give it back.
+
+    It was committed in the backup, and let go of since: what gets free here pays it off, and
+    nothing of it is promised again. Or it was the sum of what had gone back in vain: that pays it
+    off, at once or when the fence is heard of again, and is not told a second time.
+    """
+    await lost.owe_returned(tx.conn, event.allotment_id, event.amount_minor)
+    for epoch, untold_minor in await lost.untold_of(tx.conn, event.allotment_id):
+        await lost.pay_off_untold(tx.conn, event.allotment_id, epoch, untold_minor)
+    await transfers.remember_recall(tx.conn, event.allotment_id, event.grantor, "restore")
+    book.put(book[event.allotment_id].recall())
+    await book.close()
 
 
 async def refund(

@@ -334,6 +334,18 @@ async def pay_off_untold(
     )
 
 
+async def untold_of(conn: asyncpg.Connection, allotment_id: AllotmentId) -> list[tuple[int, int]]:
+    """What of an allotment was given back in vain and is still to be told, by fence."""
+    rows = await conn.fetch(
+        """
+        SELECT epoch, untold_minor FROM taken_back
+        WHERE allotment_id = $1 AND untold_minor > 0 ORDER BY epoch FOR NO KEY UPDATE
+        """,
+        allotment_id,
+    )
+    return [(row["epoch"], row["untold_minor"]) for row in rows]
+
+
 async def told_is_booked(conn: asyncpg.Connection, transfer_id: TransferId) -> bool:
     """The grantor has credited what was told anew; False when nothing was told so."""
     return bool(
