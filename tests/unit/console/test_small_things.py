@@ -10,7 +10,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from support.desk import main_of
 from support.made_up.basics import number, problem
-from support.made_up.money import HOLDINGS
+from support.made_up.money import HOLDINGS, payout
 from support.made_up.needs import MERGES
 from support.made_up.referrals import REFERRALS
 
@@ -96,7 +96,7 @@ async def test_a_leads_home_shows_what_is_to_be_decided(browser: "Browser") -> N
     await browser.sign_in(Role.LEAD)
     page = (await browser.get("/")).text
     assert re.search(r'href="/merges"><b>2</b><span>merges to confirm', page)
-    assert re.search(rf'href="/referrals"><b>{offered}</b><span>requests of other', page)
+    assert re.search(rf'href="/referrals"><b>{offered}</b><span>request of another', page)
     answers["GET /v1/merges"] = (200, {"merges": [mine], "next": None})
     answers["GET /v1/referrals/in"] = problem(403, "forbidden")
     page = main_of((await browser.get("/")).text)
@@ -105,6 +105,29 @@ async def test_a_leads_home_shows_what_is_to_be_decided(browser: "Browser") -> N
     await browser.post("/sign-out")
     await browser.sign_in(Role.CASEWORKER)
     assert 'href="/merges"' not in main_of((await browser.get("/")).text)
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "two"),
+    [
+        ("uk", ("чекає рішення", "виплату затвердити"), ("чекають рішення", "виплати затвердити")),
+        ("en", ("to decide", "payout to approve"), ("to decide", "payouts to approve")),
+        ("de", ("zu entscheiden", "Auszahlung freizugeben"),
+         ("zu entscheiden", "Auszahlungen freizugeben")),
+    ],
+)  # fmt: skip
+async def test_what_waits_on_home_is_counted_as_the_language_does(
+    browser: "Browser", language: str, one: tuple[str, str], two: tuple[str, str]
+) -> None:
+    answers = browser.desk.region.answers
+    await browser.sign_in(Role.LEAD)
+    for count, (to_approve, payouts) in ((1, one), (2, two)):
+        answers["GET /v1/needs-by-state"] = (200, {"requested": count})
+        drafts = [payout(f"draft {each}", "draft", 240_000) for each in range(count)]
+        answers["GET /v1/payouts"] = (200, {"payouts": drafts, "next": None})
+        page = main_of((await browser.get("/", language)).text)
+        assert f"<b>{count}</b><span>{to_approve}</span>" in page
+        assert f"<b>{count}</b><span>{payouts}</span>" in page
 
 
 async def test_how_many_a_group_has_is_asked_beside_the_group(browser: "Browser") -> None:
