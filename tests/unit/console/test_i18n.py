@@ -156,6 +156,11 @@ def test_money_and_days_as_each_language_writes_them() -> None:
     assert i18n.Speaker("en").age(None) == "–"
 
 
+@pytest.mark.parametrize(("language", "said"), [("uk", "пн"), ("en", "Mo"), ("de", "Mo")])
+def test_a_day_of_the_week_fits_a_column_of_a_phone(language: str, said: str) -> None:
+    assert Speaker(language).weekday(date(2024, 4, 8)) == said
+
+
 def test_areas_are_in_the_order_of_the_alphabet() -> None:
     uk, de = Speaker("uk"), Speaker("de")
     names = ["Ялта", "Івано-Франківська", "Київ", "Їжакове", "Житомирська", "Ґанок", "гай"]

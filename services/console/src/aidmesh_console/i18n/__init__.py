@@ -140,8 +140,8 @@ class Speaker:
         return format_date(day, f"EEEE, {self._d} MMMM", locale=self._locale)
 
     def weekday(self, day: date) -> str:
-        """The two or three letters of a day of the week."""
-        return format_date(day, "EEEEEE", locale=self._locale)
+        """The two or three letters of a day of the week, without the point that some end with."""
+        return format_date(day, "EEEEEE", locale=self._locale).removesuffix(".")
 
     def month(self, month: str) -> str:
         """A month of a year, from `YYYY-MM`."""
