@@ -130,6 +130,17 @@ async def test_what_waits_on_home_is_counted_as_the_language_does(
         assert f"<b>{count}</b><span>{payouts}</span>" in page
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("uk", "без: березень 2024."), ("en", "out: March 2024."), ("de", "fehlen: März 2024.")],
+)
+async def test_months_that_do_not_count_are_said_as_one_says_them(
+    browser: "Browser", language: str, said: str
+) -> None:
+    await browser.sign_in(Role.LEAD)
+    assert said in main_of((await browser.get("/results", language)).text)
+
+
 async def test_how_many_a_group_has_is_asked_beside_the_group(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     page = (await browser.get("/register")).text

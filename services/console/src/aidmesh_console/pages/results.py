@@ -104,6 +104,7 @@ async def _page(
         closed=closed,
         to_close=to_close[:OPEN_MAX],
         earlier=len(to_close[OPEN_MAX:]),
+        left_out=", ".join(map(visit.say.month, found.value.whole.left_out if found.value else ())),
         wrong=wrong,
         opened=opened,
         key=key or uuid4(),
