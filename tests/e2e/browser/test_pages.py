@@ -45,6 +45,11 @@ PATHS = (
     f"/money/bills?need={number('hotel need')}",
     "/money/questions",
     "/money/regions",
+    "/money/waits",
+    "/money/unproven",
+    "/merges",
+    "/regions",
+    f"/links/of/{number('person')}",
     "/alerts",
     "/assets",
     "/shipments",
@@ -71,11 +76,11 @@ async def test_pages_fit_a_phone_and_a_thumb(
         await sign_in(page, address, token)
         for path in PATHS:
             await page.goto(address + path)
+            await page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
             heights = await _heights(page)
             assert heights
             small = [html for html, height in heights if height < TARGET_PX_MIN]
             assert small == [], path
-            await page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
             assert await _width(page) <= PHONE_WIDTH, path
 
 
@@ -209,7 +214,7 @@ async def _heights(page: Page) -> list[tuple[str, float]]:
     found: list[tuple[str, float]] = await page.evaluate(
         """() => [...document.querySelectorAll('main button, main summary, main select,'
           + ' main input:not([type=hidden], [type=checkbox], [type=radio]), main .tile,'
-          + ' main label.tick, .kind > label, .leave, .menu-for, main a')]
+          + ' main label:has(> input), .kind > label, .leave, .menu-for, main a')]
           .filter(each => each.offsetParent)
           .map(each => [each.outerHTML.slice(0, 90), each.getBoundingClientRect().height])
         """
