@@ -62,6 +62,9 @@ PATHS = (
     "/results",
 )
 TARGET_PX_MIN = 44
+DATE_PX_MIN = 150
+"""What day, month and year take beside the mark that opens the calendar, in a wide font."""
+MOMENT_PX_MIN = 220
 SCREEN_PX = 844
 SCREENS_MAX = 2.25
 
@@ -82,6 +85,29 @@ async def test_pages_fit_a_phone_and_a_thumb(
             small = [html for html, height in heights if height < TARGET_PX_MIN]
             assert small == [], path
             assert await _width(page) <= PHONE_WIDTH, path
+
+
+@pytest.mark.parametrize("width", [360, 390, 412])
+async def test_dates_are_not_cut_on_a_phone(
+    browser: Browser, address: str, token: str, width: int
+) -> None:
+    async with open_page(browser, width) as page:
+        await sign_in(page, address, token)
+        for path in ("/register", "/stock", "/stock/sites", "/results"):
+            await page.goto(address + path)
+            await page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            await page.evaluate(
+                "document.querySelectorAll('.kind > input').forEach(i => i.checked = true)"
+            )
+            for of, least in (("date", DATE_PX_MIN), ("datetime-local", MOMENT_PX_MIN)):
+                found: list[tuple[str, float]] = await page.evaluate(
+                    """of => [...document.querySelectorAll(`main input[type=${of}]`)]
+                      .filter(each => each.offsetParent)
+                      .map(each => [each.name, each.getBoundingClientRect().width])
+                    """,
+                    of,
+                )
+                assert [each for each in found if each[1] < least] == [], path
 
 
 async def test_the_menu_opens_by_key(browser: Browser, address: str, token: str) -> None:
