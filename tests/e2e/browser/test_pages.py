@@ -87,6 +87,15 @@ async def test_pages_fit_a_phone_and_a_thumb(
             assert await _width(page) <= PHONE_WIDTH, path
 
 
+async def test_a_phone_says_of_which_region_the_desk_is_where_one_signs_in(
+    browser: Browser, address: str
+) -> None:
+    async with open_page(browser, 360, script=False) as page:
+        await page.goto(f"{address}/sign-in")
+        await expect(page.locator(".brand")).to_contain_text("kyiv")
+        await expect(page.locator(".brand small")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [360, 390, 412])
 async def test_dates_are_not_cut_on_a_phone(
     browser: Browser, address: str, token: str, width: int
