@@ -68,7 +68,7 @@ def router(served: Mapping[str, StaticFile]) -> Routes:
         guest = Guest(request)
         form = Form(await request.form(max_files=0, max_fields=20))
         back, sealed = local_path(form.text("next")), form.text("kept")
-        again = partial(sign_in_page, guest, back, sealed=sealed)
+        again = partial(sign_in_page, guest, back, sealed=sealed, login=form.text("login"))
         sessions = guest.desk.sessions
         pre = request.cookies.get(PRE_COOKIE, "")
         if not from_here(request) or not pre or not sessions.proves(pre, form.text("proof") or ""):
@@ -193,6 +193,7 @@ def sign_in_page(
     status: int = 200,
     wrong: str | None = None,
     *,
+    login: str | None = None,
     token_open: bool = False,
     sealed: str | None = None,
     ended: bool = False,
@@ -201,6 +202,7 @@ def sign_in_page(
 
     Args:
         back: the path to go on to.
+        login: the name that was typed; a password is never shown again.
         sealed: a form that came too late, for the browser to keep.
         ended: whether a form came too late.
     """
@@ -216,6 +218,7 @@ def sign_in_page(
         proof=guest.desk.sessions.proof(pre),
         next=back,
         wrong=wrong,
+        login=login,
         sealed=sealed,
         ended=ended,
         paste_token=settings.paste_token,
