@@ -337,6 +337,10 @@ async def test_mistakes_are_named_before_anything_is_sent(browser: "Browser") ->
     assert answer.status_code == 422
     assert "A whole number, please" in answer.text
     assert 'value="many"' in answer.text
+    for minutes, said in (("0", "too small"), ("1441", "too large")):
+        answer = await browser.post("/stock/new/slots", minutes=minutes)
+        assert answer.status_code == 422
+        assert f"This number is {said}" in answer.text
     answer = await browser.post(f"/hand-over/{RESERVATION}/undo", reason="because")
     assert answer.status_code == 422
     assert browser.desk.region.posts == []

@@ -243,7 +243,8 @@ def test_a_refusal_of_a_person_written_anew_marks_the_same_fields() -> None:
     [
         ({"quantity_food_parcel": "999999999"}, {"quantity_food_parcel": "too_large"}),
         ({"quantity_food_parcel": "100001"}, {"quantity_food_parcel": "too_large"}),
-        ({"quantity_food_parcel": "0"}, {"quantity_food_parcel": "number"}),
+        ({"quantity_food_parcel": "0"}, {"quantity_food_parcel": "too_small"}),
+        ({"birth_year": "1850"}, {"birth_year": "too_small"}),
         ({"birth_year": "3000"}, {"birth_year": "too_large"}),
         ({"birth_year": "2025"}, {"birth_year": "too_large"}),
         ({"birth_year": "19xx"}, {"birth_year": "number"}),

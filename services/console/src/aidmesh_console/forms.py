@@ -136,9 +136,10 @@ class Form:
         try:
             number = int(text.replace(" ", "").replace("\u00a0", ""))
         except ValueError:
-            number = least - 1
+            self.faults[name] = "number"
+            return None
         if not least <= number <= most:
-            self.faults[name] = "number" if number < least else "too_large"
+            self.faults[name] = "too_small" if number < least else "too_large"
             return None
         return number
 

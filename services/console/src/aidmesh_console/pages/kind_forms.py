@@ -86,7 +86,7 @@ def up_to(form: Form, name: str, most: int, *, least: int = 1, needed: bool = Fa
     """A whole number from `least` to `most`."""
     number = form.whole(name, needed=needed, least=least)
     if number is not None and number > most:
-        form.faults[name] = "number"
+        form.faults[name] = "too_large"
         return None
     return number
 

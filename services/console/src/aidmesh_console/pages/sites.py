@@ -155,7 +155,7 @@ def slot_of(form: Form) -> dict[str, Any]:
     """The body of `POST /v1/slots`; the time is on the clocks of Kyiv."""
     minutes = form.whole("minutes", needed=True)
     if minutes is not None and minutes > MINUTES_MAX:
-        form.faults["minutes"] = "number"
+        form.faults["minutes"] = "too_large"
     return filled(
         {
             "site_id": as_text(form.uuid("site_id", needed=True)),
