@@ -216,6 +216,16 @@ async def test_a_double_click_is_one_form(
     assert len(keys) == 1
 
 
+async def test_the_way_out_by_key_is_named_only_where_it_works(
+    browser: Browser, address: str, token: str
+) -> None:
+    for script in (True, False):
+        async with open_page(browser, script=script) as page:
+            await sign_in(page, address, token)
+            await expect(page.get_by_text("Esc twice hides at once")).to_be_visible(visible=script)
+            await expect(page.get_by_role("link", name="Hide")).to_be_visible()
+
+
 async def test_escape_twice_leaves(browser: Browser, tmp_path: Path) -> None:
     with served(fake_desk(tmp_path / "neutral")) as neutral:
         desk = fake_desk(tmp_path / "desk", leave_url=f"{neutral}/healthz")
