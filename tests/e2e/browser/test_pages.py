@@ -226,6 +226,25 @@ async def test_the_way_out_by_key_is_named_only_where_it_works(
             await expect(page.get_by_role("link", name="Hide")).to_be_visible()
 
 
+async def test_what_is_chosen_now_and_what_is_wrong_is_seen(
+    browser: Browser, address: str, token: str
+) -> None:
+    async with open_page(browser, 390, script=False) as page:
+        await sign_in(page, address, token)
+        await page.goto(f"{address}/results")
+        year = await page.locator("main p.row a").last.inner_text()
+        await page.goto(f"{address}/results?from={year}-01-01&to={year}-12-31")
+        for text, others in ((year, "main p.row a"), ("English", ".foot button.plain")):
+            bold = page.locator(others).filter(has_text=text)
+            await expect(bold).to_have_css("font-weight", "600")
+            await expect(page.locator(others).first).to_have_css("font-weight", "400")
+        await page.goto(f"{address}/register")
+        await page.locator("summary", has_text="Urgency").click()
+        await page.locator("#note").fill("x" * 4_001)
+        await page.get_by_role("button", name="Enter the request").click()
+        await expect(page.locator("#note")).to_have_css("border-top-width", "2px")
+
+
 async def test_escape_twice_leaves(browser: Browser, tmp_path: Path) -> None:
     with served(fake_desk(tmp_path / "neutral")) as neutral:
         desk = fake_desk(tmp_path / "desk", leave_url=f"{neutral}/healthz")
