@@ -90,6 +90,22 @@ async def test_the_contact_is_used_again(world: World) -> None:
     assert card["address"] == CONTACT["address"]
 
 
+async def test_a_page_of_before_the_merge_overwrites_nobody(world: World) -> None:
+    first = await person(world, "one", contact=CONTACT, consents=AGREED)
+    second = await person(world, "two", contact=CONTACT)
+    found = {each: await world.get(f"/v1/persons/{each}") for each in (first, second)}
+    assert found[first]["version"] == found[second]["version"] == 1
+    await world.merge(first, second)
+    await cards(world)
+    change = {"client_code": "three", "contact": CONTACT, "consents": AGREED, "version": 1}
+    answer = await world.client.put(f"/v1/persons/{first}", json=change, headers=world.headers())
+    assert answer.status_code == 409
+    assert await world.get(f"/v1/persons/{second}") == found[second]
+    assert (await world.post("/v1/persons:find", {"client_code": "two"}))["person_id"] == second
+    await world.post("/v1/persons:find", {"client_code": "three"}, status=404)
+    assert await cards(world) == []
+
+
 async def test_merges_of_a_pair_are_counted(world: World) -> None:
     first, second = await person(world, "one"), await person(world, "two")
     for _ in range(2):

@@ -138,6 +138,21 @@ async def test_somebody_else_was_faster(browser: "Browser") -> None:
     assert 'name="version" value="3"' in answer.text
 
 
+async def test_a_page_of_before_a_merge_changes_nothing_of_the_other(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    behind = number("behind")
+    browser.desk.region.answers[f"GET /v1/persons/{behind}"] = (200, KNOWN.model_dump(mode="json"))
+    # Also where what was typed would be sent back to be mended, to the page of the other.
+    for typed in ({"client_code": "КИ-0499"}, {"client_code": "", "chosen_name": ""}):
+        answer = await browser.post(f"/people/{behind}", version="1", **typed)
+        assert answer.status_code == 409
+        assert "Something changed in the meantime" in answer.text
+        assert "КИ-0499" not in main_of(answer.text)
+        assert f'action="/people/{PERSON}"' in answer.text
+        assert 'name="version" value="3"' in answer.text
+    assert browser.desk.region.posts == []
+
+
 async def test_two_records_are_said_to_be_one(browser: "Browser") -> None:
     await browser.sign_in(Role.CASEWORKER)
     other = number("other")

@@ -46,6 +46,9 @@ async def show(person_id: UUID, visit: Worker) -> Response:
 async def change(person_id: UUID, form: Posted, visit: Worker) -> Response:
     """Write the person anew, unless somebody else did meanwhile."""
     person = await visit.intake.person(person_id)
+    if person.person_id != person_id:
+        # The page was of a record that another stands for now: nothing typed is of this one.
+        return await _page(visit, person, 409, visit.say("problem.conflict"), "change")
     body = change_of(form, person, i18n.today())
     if form.faults:
         wrong = visit.say("register.faults", len(form.faults))

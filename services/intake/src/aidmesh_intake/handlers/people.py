@@ -89,10 +89,12 @@ async def change(
         version: the one that was looked at; never does the last writer win silently.
 
     Raises:
-        Problem: someone else changed them first, or the code belongs to somebody else.
+        Problem: someone else changed them first, another record stands for them now, or the code
+            belongs to somebody else.
     """
     person = await lock(tx, person_id)
-    if person.version != version:
+    # Records that nobody changed are of one version: a page of the one behind says nothing of this.
+    if person.id != person_id or person.version != version:
         raise Problem(CONFLICT)
     lookup = None
     if details.client_code is not None:
