@@ -1,10 +1,12 @@
 """Two members of staff unite two records, and a lead parts them again as they were."""
 
+from typing import Any
 from uuid import uuid4
 
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.intake import PersonMergedV1, PersonUnmergedV1
-from integration.intake.test_one_person import AGREED, CONTACT, ask, cards, person
+from aidmesh_intake.handlers.people import FINDS_THEM, OF_SOMEBODY_ELSE
+from integration.intake.test_one_person import AGREED, CONTACT, ask, cards, person, started
 from integration.intake.world import World, only
 
 
@@ -23,6 +25,20 @@ async def unmerge(world: World, person_id: str, status: int = 200) -> None:
 async def stands_for(world: World, person_id: str) -> str:
     """The record that stands for one."""
     return str((await world.get(f"/v1/persons/{person_id}"))["person_id"])
+
+
+async def change(world: World, person_id: str, status: int, **fields: object) -> Any:
+    """Write a person anew, as of their first version if no other is given."""
+    answer = await world.client.put(
+        f"/v1/persons/{person_id}", json={"version": 1} | fields, headers=world.headers()
+    )
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def of_code(rule: str) -> list[dict[str, str]]:
+    """What a refusal says of a code, and of nothing else."""
+    return [{"field": "body.client_code", "rule": rule}]
 
 
 async def test_who_proposed_does_not_confirm(world: World) -> None:
@@ -97,13 +113,48 @@ async def test_a_page_of_before_the_merge_overwrites_nobody(world: World) -> Non
     assert found[first]["version"] == found[second]["version"] == 1
     await world.merge(first, second)
     await cards(world)
-    change = {"client_code": "three", "contact": CONTACT, "consents": AGREED, "version": 1}
-    answer = await world.client.put(f"/v1/persons/{first}", json=change, headers=world.headers())
-    assert answer.status_code == 409
+    await change(world, first, 409, client_code="three", contact=CONTACT, consents=AGREED)
     assert await world.get(f"/v1/persons/{second}") == found[second]
     assert (await world.post("/v1/persons:find", {"client_code": "two"}))["person_id"] == second
     await world.post("/v1/persons:find", {"client_code": "three"}, status=404)
     assert await cards(world) == []
+
+
+async def test_the_code_of_another_record_is_refused_where_it_was_typed(world: World) -> None:
+    behind = await person(world, "behind")
+    root = (await world.post("/v1/persons", {"chosen_name": "Root"}, status=201))["person_id"]
+    other, hidden = await person(world, "other"), await person(world, "hidden")
+    await world.merge(behind, root)
+    await world.merge(hidden, other)
+    shown = await world.get(f"/v1/persons/{root}")
+    expected = {"behind": FINDS_THEM, "other": OF_SOMEBODY_ELSE, "hidden": OF_SOMEBODY_ELSE}
+    for code, rule in expected.items():
+        problem = await change(world, root, 422, client_code=code)
+        assert problem["type"] == "urn:aidmesh:problem:invalid-request"
+        assert problem["errors"] == of_code(rule)
+        # Of whose it is nothing is told.
+        assert other not in str(problem)
+        assert hidden not in str(problem)
+    assert await world.get(f"/v1/persons/{root}") == shown
+    # One that nobody has is theirs, and stays so; the record behind keeps its own.
+    await change(world, root, 200, client_code="root")
+    await change(world, root, 200, client_code="root", version=2)
+    for code in ("root", "behind"):
+        assert (await world.post("/v1/persons:find", {"client_code": code}))["person_id"] == root
+
+
+async def test_a_code_that_somebody_is_given_meanwhile_is_refused_too(world: World) -> None:
+    first, second = await person(world, "one"), await person(world, "two")
+    lookup = "SELECT code_lookup FROM person WHERE id = $1"
+    async with world.db.transaction() as tx:
+        # The code "two" is free for whoever looks for it, and has just been taken again.
+        taken = await tx.conn.fetchval(lookup, second)
+        await tx.conn.execute("UPDATE person SET code_lookup = NULL WHERE id = $1", second)
+    async with world.db.transaction() as tx:
+        await tx.conn.execute("UPDATE person SET code_lookup = $2 WHERE id = $1", second, taken)
+        changing = await started(world, change(world, first, 422, client_code="two"))
+    assert (await changing)["errors"] == of_code(OF_SOMEBODY_ELSE)
+    assert (await world.post("/v1/persons:find", {"client_code": "one"}))["person_id"] == first
 
 
 async def test_merges_of_a_pair_are_counted(world: World) -> None:

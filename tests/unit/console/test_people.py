@@ -14,6 +14,7 @@ from aidmesh_console.clients.intake_views import Person
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.registering import SAFE, change_of
 from aidmesh_intake.api.persons import PersonChange
+from aidmesh_intake.handlers import people
 from support.desk import main_of
 from support.made_up.basics import number, problem
 from support.made_up.needs import need
@@ -292,6 +293,34 @@ async def test_an_address_that_is_refused_is_marked_where_it_is_seen(browser: "B
     before, _, after = answer.text.partition('id="f-contact_address"')
     assert re.findall(r"<details[^>]*>", before)[-1].endswith(" open>")
     assert "With + and the country" in after.partition("</div>")[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("finds_them_already", "This code finds this person already"),
+        ("of_somebody_else", "This code is somebody else’s"),
+    ],
+)
+async def test_a_code_that_another_record_has_keeps_what_was_typed(
+    browser: "Browser", rule: str, said: str
+) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    assert rule in {people.FINDS_THEM, people.OF_SOMEBODY_ELSE}
+    browser.desk.region.answers[f"PUT /v1/persons/{PERSON}"] = problem(
+        422, "invalid-request", errors=[{"field": "body.client_code", "rule": rule}]
+    )
+    typed = {"client_code": "КИ-0499", "chosen_name": "Саша", "note": "by the east gate"}
+    answer = await browser.post(f"/people/{PERSON}", version="3", consent_data="1", **typed)
+    assert answer.status_code == 422
+    form = main_of(answer.text).partition('name="version" value="3"')[2].partition("</form>")[0]
+    for each in typed.values():
+        assert each in form
+    assert re.search(r'name="consent_data"[^>]* checked', form)
+    # A consent that was taken back stays so.
+    assert not re.search(r'name="consent_contact"[^>]* checked', form)
+    _, _, code = form.partition('id="f-client_code"')
+    assert said in code.partition("</div>")[0]
 
 
 @pytest.mark.parametrize("path", ["/register", f"/people/{PERSON}"])

@@ -267,6 +267,8 @@ _RULES: Final = {
     "card_check_digit": "card",
     "in_the_future": "future",
     "string_too_long": "too_long",
+    "finds_them_already": "code_behind",
+    "of_somebody_else": "code_taken",
 }
 """What to say of a rule of intake, where there is more to say than that it was broken."""
 _OF_CONTACT: Final = {"channel": "contact_channel", "hours_from": "hours_from",

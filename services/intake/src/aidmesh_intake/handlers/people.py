@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from aidmesh_chassis.db import Tx
-from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
+from aidmesh_chassis.problems import CONFLICT, INVALID, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_contracts.languages import language_to_write
@@ -15,6 +18,11 @@ from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.store import persons as store
 from aidmesh_intake.store.persons import PersonRow
 from aidmesh_intake.vault import OpenVault
+
+FINDS_THEM: Final = "finds_them_already"
+"""The rule against a code of a record behind: it stays with that one, and finds them by it."""
+OF_SOMEBODY_ELSE: Final = "of_somebody_else"
+"""The rule against the code of a person who is another, as far as is known."""
 
 
 async def load(tx: Tx, person_id: UUID) -> PersonRow:
@@ -89,8 +97,8 @@ async def change(
         version: the one that was looked at; never does the last writer win silently.
 
     Raises:
-        Problem: someone else changed them first, another record stands for them now, or the code
-            belongs to somebody else.
+        Problem: someone else changed them first, another record stands for them now, or another
+            record has the code.
     """
     person = await lock(tx, person_id)
     # Records that nobody changed are of one version: a page of the one behind says nothing of this.
@@ -99,9 +107,7 @@ async def change(
     lookup = None
     if details.client_code is not None:
         lookup = vault.lookup(details.client_code.reveal(), PERSON_CODE)
-        taken = await store.by_codes(tx.conn, [lookup])
-        if lookup in taken and taken[lookup].id != person.id:
-            raise Problem(CONFLICT, field="client_code")
+        _refuse_taken(await store.of_code(tx.conn, lookup), person.id)
     assert person.wrapped_key is not None  # noqa: S101 - only erasure takes it
     assert person.details is not None  # noqa: S101
     locker = vault.locker(person.id, person.wrapped_key)
@@ -126,7 +132,11 @@ async def change(
         card_version=person.card_version + 1 if seal_anew else person.card_version,
         version=person.version + 1,
     )
-    await store.update(tx.conn, after)
+    try:
+        await store.update(tx.conn, after)
+    except asyncpg.UniqueViolationError:
+        # Somebody was given the code since it was looked for.
+        raise _of_code(OF_SOMEBODY_ELSE) from None
     if seal_anew:
         card = card_of(person.id, after.card_version, details.contact, languages, consents)
         tx.emit(
@@ -137,3 +147,17 @@ async def change(
             )
         )
     return after
+
+
+def _refuse_taken(holder: PersonRow | None, person_id: UUID) -> None:
+    """Refuse a code that another record has; of whose it is nothing is told.
+
+    Raises:
+        Problem: a record merged into this one has it, or somebody else's.
+    """
+    if holder is not None and holder.id != person_id:
+        raise _of_code(FINDS_THEM if holder.merged_into == person_id else OF_SOMEBODY_ELSE)
+
+
+def _of_code(rule: str) -> Problem:
+    return Problem(INVALID, errors=[{"field": "body.client_code", "rule": rule}])

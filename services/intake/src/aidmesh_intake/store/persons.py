@@ -69,6 +69,12 @@ async def by_codes(conn: asyncpg.Connection, lookups: Sequence[bytes]) -> dict[b
     return {row["asked"]: _person(row) for row in rows}
 
 
+async def of_code(conn: asyncpg.Connection, lookup: bytes) -> PersonRow | None:
+    """The record that has a code itself, also one that was merged into another."""
+    row = await conn.fetchrow("SELECT * FROM person WHERE code_lookup = $1", lookup)
+    return None if row is None else _person(row)
+
+
 async def insert(conn: asyncpg.Connection, persons: Sequence[PersonRow]) -> set[UUID]:
     """Write new persons; returns the ids of those whose code nobody else had meanwhile."""
     if not persons:
