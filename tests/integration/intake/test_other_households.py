@@ -90,6 +90,47 @@ async def test_another_household_is_refused_by_ids_too(world: World) -> None:
     await ask(world, "food_voucher", household_id=other, person_id=members[0])
 
 
+async def test_who_left_is_not_asked_for_in_that_household_by_ids(world: World) -> None:
+    members, home = await family(world)
+    by_id: dict[str, Any] = {"person_id": members[0], "household_id": home}
+    await leave(world, home, members[0])
+    before = await counted(world)
+    for whom in ("person", "household"):
+        assert await refused(world, for_whom=whom, **by_id) == "other-household"
+    assert await counted(world) == before
+    assert await home_of(world, members[0]) is None
+    own = await ask(world, "food_parcel", person_id=members[0])
+    assert (await world.need(own["need_id"]))["household_id"] is None
+    # The household is asked for without them, by whoever belongs to it, and by them once they join.
+    await ask(world, "food_voucher", **WHOLE, household_id=home)
+    await ask(world, "food_voucher", **WHOLE, household_id=home, person_id=members[1])
+    await join(world, home, members[0])
+    for whom in ("person", "household"):
+        need = await ask(world, "food_voucher", for_whom=whom, **by_id)
+        assert (await world.need(need["need_id"]))["household_id"] == home
+
+
+async def test_who_belongs_by_a_record_behind_is_asked_for_by_ids(world: World) -> None:
+    members, home = await family(world)
+    other = (await world.post("/v1/households", {}, status=201))["household_id"]
+    root = await person(world, "root")
+    by_ids: list[dict[str, Any]] = [
+        {"person_id": each, "household_id": home} for each in (root, members[0])
+    ]
+    assert await refused(world, **by_ids[0]) == "other-household"
+    await world.merge(members[0], root)
+    for who in by_ids:
+        for whom in ("person", "household"):
+            need = await ask(world, "food_voucher", for_whom=whom, **who)
+            assert (await world.need(need["need_id"]))["household_id"] == home
+            assert await refused(world, **who | {"household_id": other}) == "other-household"
+    # Nobody moved in by it.
+    assert await home_of(world, root) is None
+    await leave(world, home, root)
+    for who in by_ids:
+        assert await refused(world, **who) == "other-household"
+
+
 async def test_the_household_of_who_stands_for_both_records_counts(world: World) -> None:
     behind = await person(world, "behind", household_code="old")
     root = await person(world, "root", household_code="new")

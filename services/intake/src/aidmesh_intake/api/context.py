@@ -91,8 +91,8 @@ PERSON_ERASED: Final = ProblemType(
 OTHER_HOUSEHOLD: Final = ProblemType(
     "other-household",
     409,
-    "The person belongs to another household",
-    "If they moved, let them leave that household or join this one (`:leave`, `:join`), then send"
+    "The person does not belong to this household",
+    "If they moved, let them leave their household or join this one (`:leave`, `:join`), then send"
     " the request again; if not, name their own household, or none.",
 )
 RULE_IN_FORCE: Final = ProblemType(

@@ -160,8 +160,9 @@ class RequestIn(Body):
 async def create_request(body: RequestIn, ctx: Ctx, caller: Caseworker, once: Once) -> Response:
     """Take in a request. Needs that the catalogue lets pass are approved at once.
 
-    It is for the household that the person belongs to. Whoever belongs to none moves into the one
-    that is named; to name another than theirs is a conflict.
+    It is for the household that the person belongs to. Whoever is described and belongs to none
+    moves into the one that is named. To name another than theirs is a conflict, and so is any with
+    the `person_id` of somebody who belongs to none.
     """
     vault = ctx.vault.open()
     for name in body.answers:

@@ -1,10 +1,11 @@
 """Which household a request is for: the one that its person belongs to, or moves into by it.
 
 A request never moves anybody out of a household: whoever says that they live elsewhere now has to
-be asked, and what is open of theirs goes with them.
+be asked, and what is open of theirs goes with them. Nor does one that names both by their ids move
+anybody in: it may have been written before they left.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -37,13 +38,19 @@ class Mention:
     moves_in: bool
 
 
-def moves(mentions: Iterable[Mention], home_of: Mapping[UUID, UUID]) -> dict[UUID, UUID]:
+def moves(
+    mentions: Iterable[Mention],
+    home_of: Mapping[UUID, UUID],
+    homes_behind: Mapping[UUID, Collection[UUID]],
+) -> dict[UUID, UUID]:
     """Who moves in where, by person.
 
     Args:
         mentions: in the order in which they were made: the first that names a household of
             somebody who has none says which it is.
         home_of: the households of persons who belong to one.
+        homes_behind: the households of records that were merged into persons: who belongs to none
+            of their own is a member by these.
 
     Raises:
         OtherHousehold: some of them contradict what is known, or was said before.
@@ -55,8 +62,11 @@ def moves(mentions: Iterable[Mention], home_of: Mapping[UUID, UUID]) -> dict[UUI
         home = None if person_id is None else home_of.get(person_id) or moved.get(person_id)
         if len(named | ({home} if home else set())) > 1:
             contrary.add(mention.draft_id)
-        elif person_id is not None and home is None and named and mention.moves_in:
-            (moved[person_id],) = named
+        elif person_id is not None and home is None and named:
+            if mention.moves_in:
+                (moved[person_id],) = named
+            elif not named <= set(homes_behind.get(person_id, ())):
+                contrary.add(mention.draft_id)
     if contrary:
         raise OtherHousehold(frozenset(contrary))
     return moved

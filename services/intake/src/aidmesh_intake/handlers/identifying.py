@@ -193,7 +193,19 @@ async def _move_in(
     home_of = {
         each.id: each.household_id for each in person_of.values() if each.household_id is not None
     }
-    moved = moves(_mentions(drafts, person_of, households), home_of)
+    mentions = _mentions(drafts, person_of, households)
+    behind = await household_store.behind(
+        tx.conn,
+        {
+            each.person_id
+            for each in mentions
+            if each.person_id is not None
+            and each.person_id not in home_of
+            and each.named
+            and not each.moves_in
+        },
+    )
+    moved = moves(mentions, home_of, behind)
     await household_store.join(tx.conn, moved)
     return {
         draft_id: replace(each, household_id=moved[each.id]) if each.id in moved else each

@@ -64,6 +64,20 @@ async def members(
     return {row["household_id"]: row["ids"] for row in rows}
 
 
+async def behind(conn: asyncpg.Connection, person_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """The households of records that were merged into persons; persons without any are left out."""
+    if not person_ids:
+        return {}
+    rows = await conn.fetch(
+        """
+        SELECT merged_into, array_agg(DISTINCT household_id) AS ids FROM person
+        WHERE merged_into = ANY($1::uuid[]) AND household_id IS NOT NULL GROUP BY 1
+        """,
+        list(person_ids),
+    )
+    return {row["merged_into"]: row["ids"] for row in rows}
+
+
 async def lock(
     conn: asyncpg.Connection, household_ids: Sequence[UUID], person_ids: Sequence[UUID]
 ) -> None:
