@@ -66,6 +66,7 @@ from support.made_up.standings import CONFLICTS, STANDINGS
 from support.made_up.supply import (
     ASSETS,
     DISCREPANCIES,
+    EXPECTED,
     ITEMS,
     LOT,
     LOTS,
@@ -292,6 +293,7 @@ def _fixed() -> dict[str, object]:
         "/v1/stock/totals": {"rows": TOTALS, "next": None},
         "inventory/v1/discrepancies": {"rows": DISCREPANCIES, "next": None},
         "payments/v1/discrepancies": {"discrepancies": MONEY_UNFIT, "next": None},
+        "/v1/purchases/expected": {"rows": EXPECTED, "next": None},
         "/v1/lots": {"rows": LOTS, "next": None},
         f"/v1/lots/{LOT['lot_id']}": LOT,
         "/v1/capacity": {"rows": capacity()},

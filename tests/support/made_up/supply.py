@@ -181,6 +181,11 @@ LOTS = [
      "item": "food_parcel", "site_id": str(WAREHOUSE),
      "status": "available", "on_hand": 60, "held": 10, "batch": "L-204", "expiry": iso(30)},
 ]  # fmt: skip
+EXPECTED = [
+    {"purchase_id": str(number("purchase ordered")), "grant_id": str(number("qn")), "item": item,
+     "ordered": ordered, "received": received, "unit_value_minor": 45_050, "currency": "UAH"}
+    for item, ordered, received in (("food_parcel", 1_200, 400), ("laptop", 5, 0))
+]  # fmt: skip
 LOT = {
     **LOTS[0], "is_bought": False, "version": 3, "unit_value_minor": 45_050, "currency": "UAH",
     "restriction": {"programmes": ["food"], "areas": ["UA80", "UA8036"], "area_means": "origin",

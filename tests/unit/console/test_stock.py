@@ -11,7 +11,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console import i18n
 from support.made_up.basics import WAREHOUSE, number, problem
-from support.made_up.supply import LOTS
+from support.made_up.supply import EXPECTED, LOTS
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -47,6 +47,19 @@ def filled_in(page: str, step: str) -> dict[str, str]:
         chosen = re.search(r'value="([^"]*)" selected', options)
         found[name] = chosen[1] if chosen else ""
     return found
+
+
+def purchases_of(page: str) -> tuple[str, list[tuple[str, str]]]:
+    """What the choice of a purchase is called, and what it offers."""
+    form = page.partition('action="/stock/receive')[2].partition("</form>")[0]
+    found = re.search(
+        r'<label for="f-purchase_id">(.*?)</label>\s*<select id="f-purchase_id" '
+        r'name="purchase_id">(.*?)</select>',
+        form,
+        re.DOTALL,
+    )
+    assert found is not None
+    return found[1], re.findall(r'<option value="([^"]*)">([^<]*)</option>', found[2])
 
 
 def filter_of(page: str) -> list[str]:
@@ -116,6 +129,62 @@ async def test_what_is_wrong_is_named_where_it_was_typed(
     assert filter_of(answer.text) == [str(WAREHOUSE), "food_parcel"]
     assert set(re.findall(r'id="fault-([a-z_]+)"', answer.text)) == wrong
     assert browser.desk.region.posts == []
+
+
+async def test_goods_are_received_for_the_purchase_that_is_chosen(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    grants = [{"grant_id": str(number("qn")), "code": "QN-24"}]
+    browser.desk.region.answers["GET /v1/grants"] = (200, {"grants": grants, "next": None})
+    page = (await browser.get("/stock")).text
+    purchase_id = str(number("purchase ordered"))
+    label, options = purchases_of(page)
+    assert label.startswith("For the purchase")
+    assert options == [
+        ("", "No purchase: donated or a surplus"),
+        (purchase_id,
+         f"Food parcel: 400 of 1,200, Laptop: 0 of 5 · QN-24 · {purchase_id[:8].upper()}"),
+    ]  # fmt: skip
+    fields = {"site_id": str(WAREHOUSE), "item": "food_parcel", "quantity": "7"}
+    done = await browser.post("/stock/receive", key=KEY, purchase_id=purchase_id, **fields)
+    assert done.status_code == 303
+    [(path, sent, _)] = browser.desk.region.posts
+    assert (path, sent["purchase_id"]) == ("/v1/receipts", purchase_id)
+
+
+async def test_a_purchase_of_other_goods_is_refused_and_stays_chosen(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    browser.desk.region.answers["POST /v1/receipts"] = problem(422, "not-in-purchase")
+    action = action_of((await browser.get(SHOWN)).text, "receive")
+    fields = {"site_id": str(WAREHOUSE), "item": "soap", "quantity": "7",
+              "purchase_id": str(number("purchase ordered"))}  # fmt: skip
+    refused = await browser.post(action, key=KEY, **fields)
+    assert "Choose the purchase of this item" in refused.text
+    assert filled_in(refused.text, "receive")["purchase_id"] == fields["purchase_id"]
+
+
+@pytest.mark.parametrize(("cursor", "asked_for"), [(None, [None]), ("x", [None, "food_parcel"])])
+async def test_of_too_many_purchases_those_of_the_goods_shown_are_offered(
+    browser: "Browser", cursor: str | None, asked_for: list[str | None]
+) -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    lines = (200, {"rows": EXPECTED, "next": cursor})
+    browser.desk.region.answers["GET /v1/purchases/expected"] = lines
+    page = (await browser.get(SHOWN)).text
+    asked = [query for path, query in browser.desk.region.gets if path == "/v1/purchases/expected"]
+    assert [query.get("item") for query in asked] == asked_for
+    assert {query["limit"] for query in asked} == {"200"}
+    assert ("More purchases are still to come" in page) == (cursor is not None)
+
+
+async def test_nobody_is_asked_for_a_purchase_where_none_is_to_come(browser: "Browser") -> None:
+    await browser.sign_in(Role.LOGISTICIAN)
+    answers = browser.desk.region.answers
+    answers["GET /v1/purchases/expected"] = (200, {"rows": [], "next": None})
+    assert 'name="purchase_id"' not in (await browser.get("/stock")).text
+    answers["GET /v1/purchases/expected"] = problem(503, "unavailable")
+    page = await browser.get("/stock")
+    assert page.status_code == 200
+    assert "/stock/receive" in page.text
 
 
 async def test_a_discrepancy_is_settled_without_leaving_the_site(browser: "Browser") -> None:

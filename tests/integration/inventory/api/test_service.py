@@ -84,6 +84,8 @@ async def test_long_lists_go_on_page_by_page(api: Api, world: World) -> None:
     assert [row["site_id"] for row in capacity] == [row["site_id"] for row in free]
     expected = await every("purchases/expected", "rows")
     assert [row["purchase_id"] for row in expected] == sorted(map(str, purchases))
+    assert await every("purchases/expected", "rows", item="soap") == expected
+    assert await every("purchases/expected", "rows", item="parcel") == []
     others = await every("sites/others", "rows")
     assert [row["site_id"] for row in others] == sorted(map(str, away))
     for row in (*stock, *free, *capacity, *others):

@@ -14,6 +14,7 @@ from aidmesh_console.clients.inventory_views import (
     Capacity,
     CheckOuts,
     Discrepancies,
+    ExpectedLines,
     Item,
     Lots,
     LotTerms,
@@ -70,6 +71,7 @@ _BEDS = TypeAdapter(Beds)
 _SLOTS = TypeAdapter(Slots)
 _CHECK_OUTS = TypeAdapter(CheckOuts)
 _RESERVATIONS = TypeAdapter(Reservations)
+_EXPECTED = TypeAdapter(ExpectedLines)
 _DISCREPANCIES = TypeAdapter(Discrepancies)
 _ROWS = TypeAdapter(_Rows)
 _ASSETS = TypeAdapter(Assets)
@@ -112,6 +114,11 @@ class Inventory:
             "limit": ROWS_MAX,
         }
         return await self.link.get("/v1/lots", _LOTS, query)
+
+    async def expected(self, item: str | None = None) -> ExpectedLines:
+        """The first of what is still to come of purchases; of one item, if it is given."""
+        query: Query = {"item": item, "limit": ROWS_MAX}
+        return await self.link.get("/v1/purchases/expected", _EXPECTED, query)
 
     async def lot(self, lot_id: UUID) -> LotTerms:
         """One lot with its donor's terms."""

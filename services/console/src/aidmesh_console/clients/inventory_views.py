@@ -259,6 +259,22 @@ class Lots(Page):
     rows: tuple[Lot, ...]
 
 
+class Expected(View):
+    """An item of a purchase of which not everything came in."""
+
+    purchase_id: UUID
+    grant_id: UUID
+    item: str
+    ordered: int
+    received: int
+
+
+class ExpectedLines(Page):
+    """A page of what is still to come of purchases."""
+
+    rows: tuple[Expected, ...]
+
+
 class Restriction(View):
     """What a donor allows; None is not restricted in this respect."""
 

@@ -12,9 +12,10 @@ from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
-from aidmesh_console.clients.inventory_views import Stock
+from aidmesh_console.clients.inventory_views import Expected, Stock
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.forms import Form, as_text, filled
+from aidmesh_console.guest import short
 from aidmesh_console.pages.common import (
     ADJUST_REASONS,
     REVERSE_REASONS,
@@ -159,7 +160,9 @@ async def _page(
     site_id, item = visit.asked_id("site"), visit.asked.get("item") or None
     stock, names = await asyncio.gather(visit.hear(visit.inventory.stock(site_id)), names_of(visit))
     lots = unfit = None
+    purchases = _Purchases()
     if visit.may(Act.CHANGE_STOCK):
+        purchases = await _purchases(visit, names, item)
         unfit = await visit.hear(visit.inventory.discrepancies(visit.asked.get("after")))
         if site_id or item:
             after = visit.asked.get("lots")
@@ -182,6 +185,7 @@ async def _page(
         more_lots=None if lots is None else lots.next,
         asked={name: text for name in FILTERS if (text := visit.asked.get(name))},
         unfit=unfit,
+        purchases=purchases,
         settle_reasons=SETTLE_REASONS,
         site=site_id,
         item=item,
@@ -192,6 +196,50 @@ async def _page(
         reasons=ADJUST_REASONS,
         reverse_reasons=REVERSE_REASONS,
         keys={each: key or uuid4() for each in ("receive", "adjust", "expiry", "reverse")},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Purchases:
+    """What goods can be received for.
+
+    Attributes:
+        choices: purchases by id, with what is still to come of them, whose money, and the number.
+        more: whether there are others; those of the goods that the page shows are all here.
+        error: why nobody can say.
+    """
+
+    choices: Sequence[tuple[UUID, str]] = ()
+    more: bool = False
+    error: ClientError | None = None
+
+
+async def _purchases(visit: Visit, names: Names, item: str | None) -> _Purchases:
+    heard = await visit.hear(visit.inventory.expected())
+    more = heard.value is not None and heard.value.next is not None
+    if more and item is not None:
+        heard = await visit.hear(visit.inventory.expected(item))
+    lines: dict[UUID, list[Expected]] = {}
+    for row in heard.value.rows if heard.value else ():
+        lines.setdefault(row.purchase_id, []).append(row)
+    if not lines:
+        return _Purchases((), more, heard.error)
+    codes = (await visit.hear(visit.reporting.grants())).value or {}
+    order = visit.say.order
+    choices = []
+    for purchase_id, rows in lines.items():
+        came = ", ".join(sorted((_came(visit, names, row) for row in rows), key=order))
+        grant = codes.get(rows[0].grant_id) or short(rows[0].grant_id)
+        choices.append((purchase_id, f"{came} · {grant} · {short(purchase_id)}"))
+    return _Purchases(sorted(choices, key=lambda each: order(each[1])), more)
+
+
+def _came(visit: Visit, names: Names, row: Expected) -> str:
+    return visit.say(
+        "stock.came_of",
+        item=names.item(row.item),
+        received=visit.say.number(row.received),
+        ordered=visit.say.number(row.ordered),
     )
 
 

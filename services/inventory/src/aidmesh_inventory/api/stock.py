@@ -358,10 +358,12 @@ def router(database: Database, region: str, link: LinkOf) -> Routes:
         )
 
     @routes.get("/purchases/expected", dependencies=[ANYONE])
-    async def expected(page: PageQuery) -> ExpectedPage:
+    async def expected(page: PageQuery, item: str | None = None) -> ExpectedPage:
         """What was ordered and has not come in."""
         async with database.read() as conn:
-            rows = await purchases.expected(conn, after=page.after(_LINE_KEY), limit=page.limit + 1)
+            rows = await purchases.expected(
+                conn, item=item, after=page.after(_LINE_KEY), limit=page.limit + 1
+            )
         kept, after = page.cut(rows, lambda row: (row["purchase_id"], row["item"]))
         return ExpectedPage(rows=[ExpectedLine(**row) for row in kept], next=after)
 

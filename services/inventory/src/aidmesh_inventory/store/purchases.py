@@ -86,9 +86,9 @@ async def add_received(conn: asyncpg.Connection, counted: Mapping[tuple[UUID, st
 
 
 async def expected(
-    conn: asyncpg.Connection, *, after: tuple[UUID, str] | None, limit: int
+    conn: asyncpg.Connection, *, item: str | None, after: tuple[UUID, str] | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Lines of purchases of which less came in than was ordered."""
+    """Lines of purchases of which less came in than was ordered; of one item, if it is given."""
     return await conn.fetch(
         """
         SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received, l.unit_value_minor,
@@ -96,8 +96,10 @@ async def expected(
         FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
         WHERE l.received < l.ordered
           AND ($1::uuid IS NULL OR (l.purchase_id, l.item) > ($1, $2::text))
-        ORDER BY l.purchase_id, l.item LIMIT $3
+          AND ($3::text IS NULL OR l.item = $3)
+        ORDER BY l.purchase_id, l.item LIMIT $4
         """,
         *(after or (None, None)),
+        item,
         limit,
     )
