@@ -19,13 +19,14 @@ from aidmesh_contracts.inventory import (
     StockChangedV1,
     SupplyGrewV1,
 )
-from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import StockDemand
 from aidmesh_inventory.handlers import adjustments, changes, receipts, sweeps
 from aidmesh_inventory.handlers.adjustments import Adjustment
 from aidmesh_inventory.handlers.receipts import Line, Receipt
 from aidmesh_inventory.handlers.reversals import reverse_receipt
+from aidmesh_inventory.store import purchases
 from integration.inventory.world import DAY, World, approved, confirmed, ordered
 
 
@@ -92,6 +93,36 @@ async def test_goods_of_a_purchase_carry_its_terms(world: World) -> None:
     need = approved()
     await world.take(need)
     assert await world.state(need.need_id) == "held"
+
+
+async def test_nothing_is_received_for_a_purchase_that_was_canceled(world: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    kept, given_up, unheard = (PurchaseId(uuid4()) for _ in range(3))
+
+    async def to_come() -> list[UUID]:
+        async with world.database.read() as conn:
+            rows = await purchases.expected(conn, item=None, after=None, limit=9)
+        return [row["purchase_id"] for row in rows]
+
+    async def receive(purchase_id: PurchaseId) -> list[str]:
+        receipt = Receipt(uuid4(), site_id, DAY, (Line("parcel", 4),), purchase_id)
+        async with world.database.transaction() as tx:
+            return list((await receipts.receive(tx, [receipt], None)).values())
+
+    await world.take(ordered(kept, parcel=5), ordered(given_up, parcel=5))
+    assert sorted(await to_come()) == sorted([kept, given_up])
+    canceled = PurchaseCanceledV1(purchase_id=given_up)
+    await world.take(canceled, PurchaseCanceledV1(purchase_id=unheard))
+    await world.take(canceled)
+    assert await to_come() == [kept]
+    await world.take(ordered(unheard, parcel=5))  # put aside until it could be taken in
+    assert await to_come() == [kept]
+    assert await receive(given_up) == await receive(unheard) == ["purchase-canceled"]
+    assert await receive(kept) == []
+    [told] = await world.emitted(GoodsReceivedV1)
+    assert told.purchase_id == kept
+    assert await world.value("SELECT sum(on_hand) FROM lot") == 4
 
 
 async def test_a_receipt_for_the_wrong_purchase_is_taken_back(world: World) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from aidmesh_contracts.ids import GrantId, PurchaseId
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
-from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
 from aidmesh_payments.handlers import correcting
 from integration.payments.callers import Api
 from integration.payments.offices import CHECKER, approved, confirmed
@@ -110,6 +110,36 @@ async def test_an_order_says_of_which_terms_it_is(api: Api) -> None:
     await api.post_as(api.checker, f"/v1/purchases/{made['purchase_id']}:order")
     [ordered] = await api.desk.told_of(PurchaseOrderedV1)
     assert (ordered.terms_version, ordered.restriction.valid_to) == (2, date(2041, 1, 1))
+
+
+async def test_inventory_hears_which_orders_are_given_up(api: Api) -> None:
+    allotment_id = await api.purse()
+    wish = {
+        "allotment_id": allotment_id,
+        "supplier": "Wholesale 7",
+        "cost_category": "goods",
+        "programme": "relief",
+        "area": "UA80",
+        "planned_on": "2024-05-01",
+    }
+    soap = {"item": "soap", "description": "soap", "quantity": 100, "unit_value_minor": 1_000}
+    rent = {"description": "rent", "quantity": 1, "unit_value_minor": 5_000}
+
+    async def drawn_up(line: dict[str, Any]) -> str:
+        made = await api.post("/v1/purchases", 201, **wish, lines=[line])
+        return str(made["purchase_id"])
+
+    draft, service, goods = await drawn_up(soap), await drawn_up(rent), await drawn_up(soap)
+    for each in (service, goods):
+        await api.post_as(api.checker, f"/v1/purchases/{each}:order")
+    await api.desk.told()
+    for each in (draft, service, goods):
+        await api.post(f"/v1/purchases/{each}:cancel")
+    [canceled] = await api.desk.told_of(PurchaseCanceledV1)
+    assert canceled.purchase_id == UUID(goods)
+    assert await api.desk.value("SELECT committed_minor FROM allotment") == 0
+    await api.post(f"/v1/purchases/{goods}:cancel", 409)
+    assert await api.desk.told_of(PurchaseCanceledV1) == []
 
 
 async def test_bills_and_discrepancies(api: Api) -> None:

@@ -119,6 +119,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             intake.WaitingChangedV1,
             payments.CommitmentMadeV1,
             payments.PurchaseOrderedV1,
+            payments.PurchaseCanceledV1,
         ),
     ),
     Consumer(

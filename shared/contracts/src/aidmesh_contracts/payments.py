@@ -162,6 +162,14 @@ class PurchaseOrderedV1(
     terms_version: int | None = Field(default=None, gt=0)
 
 
+class PurchaseCanceledV1(
+    Event, type="payments.purchase.canceled.v1", stream=Stream.LOCAL, key="purchase_id"
+):
+    """Goods that were ordered are given up: nothing is received for them any more."""
+
+    purchase_id: PurchaseId
+
+
 class PayoutChangedV1(
     Event, type="payments.payout.changed.v1", stream=Stream.LOCAL, key="payout_id"
 ):
@@ -249,6 +257,7 @@ EVENTS: tuple[type[Event], ...] = (
     CommitmentReversedV1,
     FundsGrewV1,
     PurchaseOrderedV1,
+    PurchaseCanceledV1,
     PayoutChangedV1,
     KeyChangedV1,
     PayoutAssignedV1,

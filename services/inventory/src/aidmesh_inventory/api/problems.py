@@ -31,6 +31,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Check its id; if it was ordered just now, try again in a moment.",
     ),
     _kind(
+        "purchase-canceled",
+        HTTPStatus.CONFLICT,
+        "This purchase was canceled",
+        "Have finance order it anew, and receive the goods for that purchase.",
+    ),
+    _kind(
         "not-in-purchase",
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The purchase has no such item",

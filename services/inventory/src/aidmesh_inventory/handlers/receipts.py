@@ -11,7 +11,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import PurchaseId, derive_id
 from aidmesh_contracts.inventory import GoodsReceivedV1
-from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
 from aidmesh_inventory.domain.days import keeps
 from aidmesh_inventory.domain.picking import Place
@@ -22,7 +22,12 @@ from aidmesh_inventory.store.lots import note_to_come
 from aidmesh_inventory.store.stock import LotRow, MovementRow
 
 Fault = Literal[
-    "unknown-site", "unknown-item", "unknown-purchase", "not-in-purchase", "day-in-future"
+    "unknown-site",
+    "unknown-item",
+    "unknown-purchase",
+    "purchase-canceled",
+    "not-in-purchase",
+    "day-in-future",
 ]
 
 
@@ -87,6 +92,11 @@ async def expect(tx: Tx, batch: Sequence[Received[PurchaseOrderedV1]]) -> None:
     )
 
 
+async def expect_no_more(tx: Tx, batch: Sequence[Received[PurchaseCanceledV1]]) -> None:
+    """Remember which orders were given up: what comes all the same is refused under them."""
+    await purchases.cancel(tx.conn, {each.event.purchase_id for each in batch})
+
+
 async def receive(
     tx: Tx, receipts: Sequence[Receipt], recorded_by: UUID | None
 ) -> dict[UUID, Fault]:
@@ -132,6 +142,8 @@ def _fault(
         terms = ordered.get(receipt.purchase_id)
         if terms is None:
             return "unknown-purchase"
+        if terms.is_canceled:
+            return "purchase-canceled"
         if any(line.item not in terms.values for line in receipt.lines):
             return "not-in-purchase"
     return None

@@ -37,6 +37,15 @@ async def expect(
         )
 
 
+async def cancel(conn: asyncpg.Connection, purchase_ids: Collection[UUID]) -> None:
+    """Note that purchases were given up."""
+    await conn.execute(
+        "INSERT INTO canceled_purchase (purchase_id) SELECT unnest($1::uuid[])"
+        " ON CONFLICT DO NOTHING",
+        sorted(set(purchase_ids)),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What lots of a purchase carry; `values` are minor units by item."""
@@ -46,6 +55,7 @@ class Terms:
     currency: str
     terms_version: int
     values: Mapping[str, int]
+    is_canceled: bool = False
 
 
 async def terms_of(conn: asyncpg.Connection, purchase_ids: Collection[UUID]) -> dict[UUID, Terms]:
@@ -54,7 +64,8 @@ async def terms_of(conn: asyncpg.Connection, purchase_ids: Collection[UUID]) -> 
         """
         SELECT p.id, p.grant_id, p.restriction, p.currency, p.terms_version,
                (SELECT COALESCE(jsonb_object_agg(l.item, l.unit_value_minor), '{}')
-                FROM purchase_line l WHERE l.purchase_id = p.id) AS item_values
+                FROM purchase_line l WHERE l.purchase_id = p.id) AS item_values,
+               EXISTS (SELECT FROM canceled_purchase c WHERE c.purchase_id = p.id) AS is_canceled
         FROM purchase p WHERE p.id = ANY($1::uuid[])
         """,
         list(purchase_ids),
@@ -66,6 +77,7 @@ async def terms_of(conn: asyncpg.Connection, purchase_ids: Collection[UUID]) -> 
             row["currency"],
             row["terms_version"],
             json.loads(row["item_values"]),
+            row["is_canceled"],
         )
         for row in rows
     }
@@ -88,13 +100,17 @@ async def add_received(conn: asyncpg.Connection, counted: Mapping[tuple[UUID, st
 async def expected(
     conn: asyncpg.Connection, *, item: str | None, after: tuple[UUID, str] | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Lines of purchases of which less came in than was ordered; of one item, if it is given."""
+    """Lines of purchases of which less came in than was ordered; of one item, if it is given.
+
+    Of purchases that were given up nothing is to come.
+    """
     return await conn.fetch(
         """
         SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received, l.unit_value_minor,
                p.currency
         FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
         WHERE l.received < l.ordered
+          AND NOT EXISTS (SELECT FROM canceled_purchase c WHERE c.purchase_id = p.id)
           AND ($1::uuid IS NULL OR (l.purchase_id, l.item) > ($1, $2::text))
           AND ($3::text IS NULL OR l.item = $3)
         ORDER BY l.purchase_id, l.item LIMIT $4

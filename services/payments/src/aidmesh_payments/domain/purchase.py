@@ -75,6 +75,11 @@ class Purchase:
         """What was drawn up and approved, whatever the bill says."""
         return sum(line.value_minor for line in self.lines)
 
+    @property
+    def is_to_come(self) -> bool:
+        """Whether goods were ordered, so that inventory expects them."""
+        return self.state == "ordered" and any(line.item is not None for line in self.lines)
+
 
 def draft(lines: Sequence[Line], maker: UUID) -> Purchase:
     """Draw up an order; its amount is the sum of its lines."""

@@ -10,7 +10,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, PurchaseId, derive_id
-from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
 from aidmesh_contracts.restriction import Use
 from aidmesh_payments.domain import commitments as commitment_rules
 from aidmesh_payments.domain import purchase as rules
@@ -285,7 +285,11 @@ async def pay(
 
 
 async def cancel(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
-    """Give up an order of which nothing has come. Raises `Problem`."""
+    """Give up an order of which nothing has come; inventory takes in no more for it.
+
+    Raises:
+        Problem: the decision refuses.
+    """
 
     def release(book: Book, commitment: Commitment) -> Commitment:
         released = commitment_rules.release(commitment, "withdrawn")
@@ -295,4 +299,8 @@ async def cancel(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
         book.grew(commitment.allotment_id, commitment.amount_minor)
         return released
 
-    await _step(office, tx, purchase_id, lambda purchase, _: rules.cancel(purchase), release)
+    before = await _step(
+        office, tx, purchase_id, lambda purchase, _: rules.cancel(purchase), release
+    )
+    if before.purchase.is_to_come:
+        tx.emit(PurchaseCanceledV1(purchase_id=purchase_id))
