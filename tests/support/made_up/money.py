@@ -184,7 +184,8 @@ def purchase(state: str) -> dict[str, object]:
         "bank_reference": "B-7" if state == "paid" else None,
         "lines": [
             {"line": 1, "item": "laptop", "description": "Ноутбук", "quantity": 4,
-             "unit_value_minor": 2_250_000, "received": 2},
+             "unit_value_minor": 2_250_000,
+             "received": 0 if state in {"draft", "cancelled"} else 2},
             {"line": 2, "item": None, "description": "Доставка", "quantity": 1,
              "unit_value_minor": 600_000, "received": 0}],
     }  # fmt: skip

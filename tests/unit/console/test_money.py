@@ -9,7 +9,7 @@ from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments_views import Paid
 from aidmesh_console.pages.money import table_of
 from support.made_up.basics import number
-from support.made_up.money import PAID_ALONE, paying_order, payout
+from support.made_up.money import PAID_ALONE, paying_order, payout, purchase
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -159,6 +159,18 @@ async def test_a_purchase_offers_its_next_step(
     await browser.sign_in(role)
     page = (await browser.get(f"/money/purchases/{number(f'purchase {state}')}")).text
     assert set(re.findall(r'action="/money/purchases/[0-9a-f-]+/([a-z]+)"', page)) == steps
+
+
+async def test_goods_of_a_canceled_purchase_are_ordered_again(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    came = purchase("ordered") | {"state": "draft"}
+    path = f"/purchases/{came['id']}"
+    browser.desk.region.answers[f"GET /v1{path}"] = (200, came)
+    page = (await browser.get(f"/money{path}")).text
+    assert "It was canceled, and goods came all the same" in page
+    assert set(re.findall(r'action="/money/purchases/[0-9a-f-]+/([a-z]+)"', page)) == {"order"}
+    page = (await browser.get(f"/money/purchases/{number('purchase draft')}")).text
+    assert "It was canceled" not in page
 
 
 async def test_a_grant_adds_up_what_its_holders_have(browser: "Browser") -> None:

@@ -1,5 +1,5 @@
 -- Nothing is received for a purchase that was given up.
--- depends: 0034_inventory_capacity_told
+-- depends: 0035_inventory_untold
 
 -- migrate: apply
 

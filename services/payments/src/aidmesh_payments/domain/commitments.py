@@ -74,6 +74,12 @@ def release(commitment: Commitment, cause: ReleaseCause) -> Commitment | None:
     return replace(commitment, state="released", hold_until=None, collect_by=None, cause=cause)
 
 
+def take_up(commitment: Commitment, amount_minor: int) -> Commitment:
+    """Commit anew what was let go."""
+    assert commitment.state == "released"
+    return replace(commitment, state="committed", amount_minor=amount_minor, cause=None)
+
+
 def spend(commitment: Commitment, on: date) -> Commitment:
     """Spend what is committed."""
     assert commitment.state == "committed"

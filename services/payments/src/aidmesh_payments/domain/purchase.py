@@ -2,6 +2,9 @@
 
     draft → ordered → received → invoiced → paid; or cancelled
 
+Goods that came in while their order was cancelled make it a draft again: whoever orders it takes
+what came, and the rest stays given up. Once they are taken back it is cancelled as before.
+
 A bill that was entered wrong is corrected until it is paid; a payment that was none, or was
 entered wrong, is reversed, and the bill is open again.
 
@@ -76,6 +79,11 @@ class Purchase:
         return sum(line.value_minor for line in self.lines)
 
     @property
+    def came(self) -> bool:
+        """Whether anything was counted in."""
+        return any(line.received for line in self.lines)
+
+    @property
     def is_to_come(self) -> bool:
         """Whether goods were ordered, so that inventory expects them."""
         return self.state == "ordered" and any(line.item is not None for line in self.lines)
@@ -87,19 +95,24 @@ def draft(lines: Sequence[Line], maker: UUID) -> Purchase:
 
 
 def order(purchase: Purchase, by: UUID, *, float_limit_minor: int) -> Purchase | PurchaseRefusal:
-    """Approve and order; above the float limit not by its maker."""
+    """Approve and order; above the float limit not by its maker.
+
+    What came all the same after it was cancelled is received; nothing more is to come.
+    """
     if purchase.state != "draft":
         return PurchaseRefusal.WRONG_STATE
     if purchase.amount_minor > float_limit_minor and by == purchase.maker:
         return PurchaseRefusal.SECOND_PERSON
-    return replace(purchase, state="ordered", approver=by, version=purchase.version + 1)
+    state: PurchaseState = "received" if purchase.came else "ordered"
+    return replace(purchase, state=state, approver=by, version=purchase.version + 1)
 
 
 def count_in(purchase: Purchase, counted: Mapping[str, int]) -> Purchase:
     """Take in what inventory counted; facts are taken in whatever the state.
 
     More than was ordered is booked on the last line of that item, so that nothing counted is
-    lost; an item that was not ordered changes nothing here (inventory has the lot).
+    lost; an item that was not ordered changes nothing here (inventory has the lot). What was
+    cancelled meanwhile is open again, as a draft.
     """
     left = dict(counted)
     lines: list[Line] = []
@@ -114,6 +127,8 @@ def count_in(purchase: Purchase, counted: Mapping[str, int]) -> Purchase:
         lines.append(replace(line, received=line.received + taken))
     complete = all(line.received >= line.quantity for line in lines if line.item is not None)
     state = "received" if complete and purchase.state == "ordered" else purchase.state
+    if state == "cancelled" and any(line.received for line in lines):
+        state = "draft"
     return replace(purchase, lines=tuple(lines), state=state, version=purchase.version + 1)
 
 
@@ -121,7 +136,8 @@ def count_out(purchase: Purchase, counted: Mapping[str, int]) -> Purchase:
     """Take back what inventory had counted in by mistake, in whichever state.
 
     An order that lacks something again is not received any more; what was invoiced or paid stays
-    so, and shows how much has come.
+    so, and shows how much has come. A draft of which something came had been cancelled, and is so
+    again when nothing of it is left.
     """
     left = dict(counted)
     lines: list[Line] = []
@@ -133,6 +149,8 @@ def count_out(purchase: Purchase, counted: Mapping[str, int]) -> Purchase:
     lines.reverse()
     lacks = any(line.received < line.quantity for line in lines if line.item is not None)
     state = "ordered" if lacks and purchase.state == "received" else purchase.state
+    if state == "draft" and not any(line.received for line in lines):
+        state = "cancelled"
     return replace(purchase, lines=tuple(lines), state=state, version=purchase.version + 1)
 
 
@@ -197,7 +215,6 @@ def reverse_payment(
 
 def cancel(purchase: Purchase) -> Purchase | PurchaseRefusal:
     """Give up an order of which nothing has come yet."""
-    came = any(line.received for line in purchase.lines)
-    if purchase.state not in ("draft", "ordered") or came:
+    if purchase.state not in ("draft", "ordered") or purchase.came:
         return PurchaseRefusal.WRONG_STATE
     return replace(purchase, state="cancelled", version=purchase.version + 1)

@@ -9,7 +9,7 @@ from aidmesh_chassis import restoring
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.days import day_of, is_future
-from aidmesh_contracts.ids import AllotmentId, CommitmentId, PurchaseId, derive_id
+from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, PurchaseId, derive_id
 from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
 from aidmesh_contracts.restriction import Use
 from aidmesh_payments.domain import commitments as commitment_rules
@@ -103,6 +103,8 @@ def _check(purse: Purse, row: PurchaseRow, today: date) -> None:
 async def order(office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID) -> None:
     """Approve and order: the money is committed, inventory is told what will come.
 
+    Of an order that had been cancelled, and of which goods came all the same, nothing more will.
+
     Raises:
         Problem: the decision refuses.
     """
@@ -110,6 +112,7 @@ async def order(office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID) -> No
     purse = purses[0]
     await _check_proven(tx, purchase_id)
     commitment_id = CommitmentId(derive_id("commitment", "purchase", purchase_id))
+    known = (await commitment_store.lock(tx.conn, [commitment_id])).get(commitment_id)
     row = (await store.lock(tx.conn, [purchase_id]))[purchase_id]
     _check(purse, row, book.today)
     ordered = rules.order(
@@ -121,45 +124,52 @@ async def order(office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID) -> No
         book.put(book[row.allotment_id].commit_free(ordered.amount_minor))
     except NotEnough:
         raise problem("not-so-much") from None
-    await commitment_store.insert(
-        tx.conn,
-        [
-            Commitment(
-                id=commitment_id,
-                need_id=None,
-                attempt_no=0,
-                allotment_id=row.allotment_id,
-                grant_id=purse.grant_id,
-                amount_minor=ordered.amount_minor,
-                currency=row.currency,
-                purpose="purchase",
-                state="committed",
-                programme=row.programme,
-            )
-        ],
-    )
+    if known is None:
+        await commitment_store.insert(
+            tx.conn,
+            [
+                Commitment(
+                    id=commitment_id,
+                    need_id=None,
+                    attempt_no=0,
+                    allotment_id=row.allotment_id,
+                    grant_id=purse.grant_id,
+                    amount_minor=ordered.amount_minor,
+                    currency=row.currency,
+                    purpose="purchase",
+                    state="committed",
+                    programme=row.programme,
+                )
+            ],
+        )
+    else:
+        taken_up = commitment_rules.take_up(known, ordered.amount_minor)
+        await commitment_store.save(tx.conn, [taken_up])
     await store.save(tx.conn, [replace(row, purchase=ordered, commitment_id=commitment_id)])
-    goods = tuple(
-        PurchaseOrderedV1.Line(
-            item=line.item, quantity=line.quantity, unit_value_minor=line.unit_value_minor
-        )
-        for line in ordered.lines
-        if line.item is not None
-    )
-    if goods:
-        terms = await grant_store.terms(tx.conn, purse.grant_id)
-        assert terms is not None  # noqa: S101 - a foreign key
-        tx.emit(
-            PurchaseOrderedV1(
-                purchase_id=purchase_id,
-                grant_id=purse.grant_id,
-                restriction=terms.restriction,
-                currency=row.currency,
-                lines=goods,
-                terms_version=terms.terms_version,
-            )
-        )
+    if ordered.is_to_come:
+        await _tell_ordered(tx, purse.grant_id, replace(row, purchase=ordered))
     await book.close()
+
+
+async def _tell_ordered(tx: Tx, grant_id: GrantId, row: PurchaseRow) -> None:
+    terms = await grant_store.terms(tx.conn, grant_id)
+    assert terms is not None  # noqa: S101 - a foreign key
+    tx.emit(
+        PurchaseOrderedV1(
+            purchase_id=row.id,
+            grant_id=grant_id,
+            restriction=terms.restriction,
+            currency=row.currency,
+            lines=tuple(
+                PurchaseOrderedV1.Line(
+                    item=line.item, quantity=line.quantity, unit_value_minor=line.unit_value_minor
+                )
+                for line in row.purchase.lines
+                if line.item is not None
+            ),
+            terms_version=terms.terms_version,
+        )
+    )
 
 
 async def correct_bill(

@@ -1,5 +1,5 @@
 -- Allotments to be told of are found without reading all others: a sweep asks every second.
--- depends: 0038_payments_given_reviews
+-- depends: 0039_payments_known_fences
 
 -- migrate: apply
 
