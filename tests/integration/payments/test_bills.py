@@ -12,7 +12,7 @@ from aidmesh_contracts.ids import CommitmentId, ReservationId, SiteId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.inventory import ReservationIssuedV1, StaySettledV1
 from aidmesh_payments.handlers import bills
-from integration.payments.billing import bill
+from integration.payments.billing import bill, spent_by_day
 from integration.payments.callers import Api
 from integration.payments.offices import CHECKER, MAKER, Desk, approved, confirmed, withdrawn
 
@@ -66,6 +66,18 @@ async def approve(desk: Desk, bill_id: UUID, by: UUID) -> str | None:
 async def money(desk: Desk) -> Sequence[int]:
     """What is committed, and what was spent."""
     return list(await desk.value(MONEY))
+
+
+@pytest.mark.parametrize("asked", [PRICE - 100, LIMIT])
+async def test_what_a_bill_changes_counts_for_the_day_of_the_service(
+    desk: Desk, asked: int
+) -> None:
+    await desk.purse(50_000)
+    await desk.feed(attended(await committed(desk)))
+    assert await spent_by_day(desk) == {SERVED_ON: PRICE}
+    await entered(desk, asked)
+    assert await spent_by_day(desk) == {SERVED_ON: asked}
+    assert await money(desk) == [0, asked]
 
 
 @pytest.mark.parametrize("attends", ["before", "while it waits", "afterwards"])

@@ -14,9 +14,10 @@ from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1, 
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.handlers.commitments import settle_discrepancy
-from integration.payments.billing import bill
+from integration.payments.billing import bill, spent_by_day
 from integration.payments.offices import MAKER, Desk, approved, confirmed, withdrawn
 
+CAME_ON = date(2024, 6, 12)
 NIGHT = 700
 BOOKED = 7
 
@@ -36,7 +37,7 @@ def came(need: NeedApprovedV1, issue_no: int = 1) -> ReservationIssuedV1:
         attempt_no=1,
         issue_no=issue_no,
         how="check_in",
-        served_on=date(2024, 6, 12),
+        served_on=CAME_ON,
         site_id=SiteId(uuid4()),
         area="UA80",
         quantity=BOOKED,
@@ -57,7 +58,7 @@ def left(
         attempt_no=attempt_no,
         issue_no=issue_no,
         nights=nights,
-        from_on=date(2024, 6, 12),
+        from_on=CAME_ON,
         to_on=date(2024, 6, 30),
         settle_no=settle_no,
     )
@@ -105,11 +106,28 @@ async def test_fewer_nights_release_the_rest(desk: Desk) -> None:
     events = await desk.told()
     assert [e.spend_no for e in events if isinstance(e, CommitmentReversedV1)] == [1]
     [spent] = [e for e in events if isinstance(e, CommitmentSpentV1)]
-    assert (spent.spend_no, spent.amount_minor, spent.spent_on) == (2, 1_400, date(2024, 6, 12))
+    assert (spent.spend_no, spent.amount_minor, spent.spent_on) == (2, 1_400, CAME_ON)
     assert [e.amount_minor for e in events if isinstance(e, FundsGrewV1)] == [5 * NIGHT]
     assert await books(desk) == (0, 1_400)
     await desk.feed(left(need.need_id, 2))
     assert await desk.told() == []
+
+
+@pytest.mark.parametrize("nights", [0, 2, 9])
+async def test_nights_count_for_the_day_of_the_check_in(desk: Desk, nights: int) -> None:
+    await desk.purse(20_000)
+    need = await guest(desk)
+    await desk.feed(left(need.need_id, nights))
+    assert await spent_by_day(desk) == {CAME_ON: nights * NIGHT}
+
+
+async def test_who_was_entered_twice_counts_once_on_that_day(desk: Desk) -> None:
+    await desk.purse(20_000)
+    need = await guest(desk)
+    await desk.feed(undone(need))
+    assert await spent_by_day(desk) == {CAME_ON: 0}
+    await desk.feed(came(need, 2))
+    assert await spent_by_day(desk) == {CAME_ON: BOOKED * NIGHT}
 
 
 async def test_as_many_nights_as_booked_change_nothing(desk: Desk) -> None:
@@ -231,7 +249,7 @@ def given() -> AidGivenV1:
         need_id=NeedId(uuid4()),
         kind="shelter_outside",
         programme="relief",
-        served_on=date(2024, 6, 12),
+        served_on=CAME_ON,
         place_area="UA80",
         money=MoneyDemand(
             amount_minor=BOOKED * NIGHT,
@@ -271,6 +289,7 @@ async def test_a_fact_that_is_reversed_takes_its_missing_nights_along(desk: Desk
     await desk.feed(left(fact.need_id, 9, 0, 0))
     await desk.feed(NeedReversedV1(need_id=fact.need_id, service_no=1, reason="mistake"))
     assert await books(desk) == (0, 0)
+    assert await spent_by_day(desk) == {CAME_ON: 0}
     assert await desk.value("SELECT count(*) FROM discrepancy WHERE settled_at IS NULL") == 0
 
 

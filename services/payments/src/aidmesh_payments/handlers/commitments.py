@@ -51,13 +51,18 @@ def charge(
 ) -> Commitment:
     """Change what a provider gets; spent money is reversed and spent anew, so that both show.
 
+    Both count for the day of the service: its month has what the provider gets, and no other has
+    anything of it.
+
     Raises:
         NotEnough: there is not so much free; nothing was changed.
     """
     check_free(book, commitment, amount_minor)
     spent_on = commitment.spent_on
     if spent_on is not None:
-        commitment = reverse_spending(book, commitment, reason, fulfils=False, cause=cause)
+        commitment = reverse_spending(
+            book, commitment, reason, fulfils=False, on=spent_on, cause=cause
+        )
     commitment = resize(book, commitment, amount_minor)
     if spent_on is not None:
         book.put(book[commitment.allotment_id].spend(amount_minor))
@@ -69,7 +74,9 @@ def charge(
 def charge_nothing(book: Book, commitment: Commitment, cause: Cause) -> Commitment:
     """Whoever left on the day they came slept no night: all of the money is free again."""
     if commitment.state == "spent":
-        commitment = reverse_spending(book, commitment, "check_out", fulfils=False, cause=cause)
+        commitment = reverse_spending(
+            book, commitment, "check_out", fulfils=False, on=commitment.spent_on, cause=cause
+        )
     if commitment.state == "released":
         return commitment
     return let_go(book, commitment, "withdrawn", cause)

@@ -114,6 +114,7 @@ async def unpay_providers(
                 event.reason,
                 fulfils=False,
                 ended_no=ended[event.need_id],
+                on=marked.spent_on,
                 cause=item,
             )
         current[marked.id] = touched[marked.id] = marked

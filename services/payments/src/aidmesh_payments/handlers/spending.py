@@ -110,9 +110,20 @@ def tell_reversed(
 
 
 def reverse_spending(
-    book: Book, commitment: Commitment, reason: str, *, fulfils: bool, cause: Cause = None
+    book: Book,
+    commitment: Commitment,
+    reason: str,
+    *,
+    fulfils: bool,
+    on: date | None = None,
+    cause: Cause = None,
 ) -> Commitment:
-    """Undo the last spending of a commitment: a new journal, and an event."""
+    """Undo the last spending of a commitment: a new journal, and an event.
+
+    Args:
+        on: the day that the reversal counts for; None for today, when money comes back. What was
+            never spent like that is undone on its own day, so that no month has it.
+    """
     book.put(book[commitment.allotment_id].reverse(commitment.amount_minor))
     book.write(
         ledger.spending_reversed(
@@ -122,7 +133,7 @@ def reverse_spending(
             commitment.allotment_id,
             commitment.currency,
             commitment.amount_minor,
-            book.today,
+            on or book.today,
             reason,
         )
     )
@@ -139,6 +150,7 @@ def reverse_attempt(
     *,
     fulfils: bool,
     ended_no: int,
+    on: date | None = None,
     cause: Cause = None,
 ) -> Commitment:
     """Undo the last spending of an attempt; if that is over, its money is let go as well.
@@ -147,8 +159,9 @@ def reverse_attempt(
 
     Args:
         ended_no: up to which attempt the need is over.
+        on: as for `reverse_spending`.
     """
-    undone = reverse_spending(book, commitment, reason, fulfils=fulfils, cause=cause)
+    undone = reverse_spending(book, commitment, reason, fulfils=fulfils, on=on, cause=cause)
     if commitment.attempt_no > ended_no:
         return undone
     released = let_go(book, undone, "withdrawn", cause)
@@ -273,7 +286,12 @@ async def reverse_facts(office: Office, tx: Tx, batch: Sequence[Received[NeedRev
         commitment, item = locked[place.id], causes[place.need_id]
         if commitment.state == "spent":
             undone = reverse_spending(
-                book, commitment, item.event.reason, fulfils=False, cause=item
+                book,
+                commitment,
+                item.event.reason,
+                fulfils=False,
+                on=commitment.spent_on,
+                cause=item,
             )
             saved.append(let_go(book, undone, "withdrawn", item))
     await store.save(tx.conn, saved)
