@@ -8,7 +8,7 @@ import pytest
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import GrantId, PurchaseId
-from aidmesh_contracts.inventory import ReservationReleasedV1, SupplyGrewV1
+from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReleasedV1, SupplyGrewV1
 from aidmesh_contracts.payments import PurchaseOrderedV1
 from aidmesh_contracts.payments_grants import GrantChangedV1, GrantTerms
 from aidmesh_contracts.restriction import Restriction
@@ -225,6 +225,31 @@ async def test_a_promise_made_while_terms_change_is_not_overlooked(
     assert await world.run(grants.renew_terms) == 1
     assert await world.state(need.need_id) == "relocated"
     assert await world.value(ENDS, lot_id) == today
+    await world.books_are_right()
+
+
+async def test_what_was_bought_goes_out_for_what_the_bill_asked(world: World, today: date) -> None:
+    site_id = await world.site()
+    await world.item()
+    terms = until(today)
+    lot_id = await came(world, site_id, await ordered(world, terms))
+    need = approved(planned_on=today)
+    await world.take(need)
+    await world.take(confirmed(need.need_id))
+    dearer = Correction(lot_id, 1, None, terms, 750, "UAH", "other_bill")
+    async with world.database.transaction() as tx:
+        assert await correct(tx, dearer, uuid4()) is None
+    assert await world.state(need.need_id) == "confirmed", "what is set aside stays"
+    assert await world.issue(need.need_id, on=today) is None
+    (issued,) = await world.emitted(ReservationIssuedV1)
+    assert [(each.amount_minor, each.currency) for each in issued.shares] == [(750, "UAH")]
+    assert await world.rows("SELECT version, unit_value_minor, reason FROM lot_correction") == [
+        {"version": 1, "unit_value_minor": 700, "reason": "other_bill"}
+    ]
+    # It follows its grant as before.
+    await follow(world, amended(until(today + timedelta(days=9)), 2))
+    assert await world.value("SELECT terms_version FROM lot") == 2
+    assert await world.value("SELECT unit_value_minor FROM lot") == 750
     await world.books_are_right()
 
 

@@ -330,10 +330,19 @@ async def test_a_lot_that_others_corrected_meanwhile_is_tried_on_what_it_is_now(
     assert (answer.status_code, shown["version"], shown["key"]) == (503, "2", KEY)
 
 
-async def test_terms_of_what_was_bought_are_the_purchases(browser: "Browser") -> None:
+async def test_of_what_was_bought_only_the_price_is_corrected(browser: "Browser") -> None:
     await browser.sign_in(Role.LOGISTICIAN)
-    bought = {**LOTS[0], "is_bought": True, "version": 1}
+    bought = {**LOTS[0], "is_bought": True, "version": 1, "unit_value_minor": 45_050}
     browser.desk.region.answers[f"GET /v1/lots/{number('lot a')}"] = (200, bought)
     page = (await browser.get(LOT)).text
     assert "These goods were bought" in page
-    assert f'action="{LOT}"' not in page
+    shown = written(form_of(page.replace(" novalidate", ""), LOT))
+    assert shown["value"] == "450.50"
+    assert not {"programme", "valid_to", "currency"} & set(shown)
+    priced = {**shown, "key": KEY, "value": "448,20"}
+    wrong = await browser.post(LOT, **{**priced, "reason": "donor_changed"})
+    assert (wrong.status_code, browser.desk.region.posts) == (422, [])
+    answer = await browser.post(LOT, **{**priced, "reason": "other_bill"})
+    assert answer.headers["location"] == f"{LOT}?said=lot_revalued"
+    ((_, body, _),) = browser.desk.region.posts
+    assert body == {"version": 1, "reason": "other_bill", "unit_value_minor": 44_820}

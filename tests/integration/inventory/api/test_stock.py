@@ -151,6 +151,12 @@ async def test_a_lot_is_corrected_with_its_version(api: Api, world: World) -> No
     assert await api.get(f"lots/{lot['lot_id']}") == valued
     await api.get(f"lots/{uuid4()}", status=404)
     await api.post(f"lots/{uuid4()}:correct", why, status=404)
+    # Of what was bought only what a piece cost.
+    await world.execute("UPDATE lot SET terms_version = 0")
+    costs = await api.post(path, {**why, "version": 4, "unit_value_minor": 5_120})
+    assert costs == {**valued, "unit_value_minor": 5_120, "is_bought": True, "version": 5}
+    hryvnia = await api.post(path, {**why, "version": 5, "currency": "UAH"}, status=409)
+    assert hryvnia["type"].endswith(":terms-of-purchase")
 
 
 async def test_goods_are_moved_to_another_site_once(

@@ -41,6 +41,7 @@ REVERSE_REASONS = ("wrong_item", "wrong_purchase", "entered_twice", "entry_error
 ADJUST_REASONS = ("counted", "damaged", "expired", "lost", "theft")
 MONEY_REASONS = ("entry_error", "not_happened", "lead_decided")
 LOT_REASONS = ("entry_error", "donor_changed")
+PRICE_REASONS = ("other_bill", "entry_error")
 MOVE_REASONS = ("needed_elsewhere", "evacuation", "damage", "moved_out", "entry_error")
 SETTLE_REASONS = ("counted", "entered_later", "entry_error", "lead_decided")
 CLOSE_REASONS = ("air_alert", "power_cut", "damage", "evacuation", "repairs", "moved_out")

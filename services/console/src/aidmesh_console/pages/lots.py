@@ -10,7 +10,13 @@ from aidmesh_chassis.http import Routes
 from aidmesh_console.clients.inventory_views import LotTerms, Restriction
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.forms import Form, amount_text, as_text, filled
-from aidmesh_console.pages.common import CURRENCIES, LOT_REASONS, MOVE_REASONS, names_of
+from aidmesh_console.pages.common import (
+    CURRENCIES,
+    LOT_REASONS,
+    MOVE_REASONS,
+    PRICE_REASONS,
+    names_of,
+)
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -23,14 +29,15 @@ TICKS: Final = ("programme", "kind", "area", "cost_category")
 
 @routes.get("/stock/lots/{lot_id}")
 async def show(lot_id: UUID, visit: Keeper) -> Response:
-    """A lot, to be moved, and its donor's terms, to be corrected."""
+    """A lot, to be moved, and its donor's terms or, of what was bought, its price to correct."""
     return await _page(visit, lot_id)
 
 
 @routes.post("/stock/lots/{lot_id}")
 async def correct(lot_id: UUID, form: Posted, visit: Keeper) -> Response:
     """The donor allows something else than was entered, or the goods are worth something else."""
-    body = terms_of(form)
+    is_bought = form.text("bought") is not None
+    body = price_of(form) if is_bought else terms_of(form)
     if form.faults:
         return await _page(visit, lot_id, 422, form=form, key=form.key)
     try:
@@ -38,7 +45,8 @@ async def correct(lot_id: UUID, form: Posted, visit: Keeper) -> Response:
     except ClientError as error:
         status, key = form.after(error)
         return await _page(visit, lot_id, status, visit.problem(error), form, key)
-    return visit.go(f"/stock/lots/{lot_id}", said="lot_corrected")
+    said = "lot_revalued" if is_bought else "lot_corrected"
+    return visit.go(f"/stock/lots/{lot_id}", said=said)
 
 
 @routes.post("/stock/lots/{lot_id}/move")
@@ -89,6 +97,15 @@ def terms_of(form: Form) -> Mapping[str, object]:
     }
 
 
+def price_of(form: Form) -> Mapping[str, object]:
+    """The same of goods that were bought, whose other terms are those of their purchase."""
+    return {
+        "version": form.whole("version", needed=True),
+        "reason": form.choice("reason", PRICE_REASONS),
+        "unit_value_minor": form.money_or_none("value", form.text("lot_currency") or "UAH"),
+    }
+
+
 async def _page(
     visit: Visit,
     lot_id: UUID,
@@ -112,7 +129,7 @@ async def _page(
         kinds=_options(names.offered, now.kinds),
         areas=_options((code for code, _ in names.areas), now.areas),
         area_means=AREA_MEANS,
-        reasons=LOT_REASONS,
+        reasons=PRICE_REASONS if lot.is_bought else LOT_REASONS,
         to_sites=[each for each in names.open_sites if each[0] != lot.site_id],
         move_reasons=MOVE_REASONS,
         move_values=moving.values if moving else {},

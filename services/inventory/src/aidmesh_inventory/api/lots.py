@@ -98,7 +98,8 @@ class CorrectIn(Body):
         version: of the lot that was looked at.
         reason: a code, such as `entry_error`.
         restriction: of donated goods; null for none.
-        unit_value_minor, currency: of donated goods.
+        unit_value_minor: what a piece is worth, or what one that was bought cost by the bill.
+        currency: of donated goods.
     """
 
     version: Annotated[int, Field(ge=1)]

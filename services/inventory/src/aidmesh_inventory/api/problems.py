@@ -88,9 +88,9 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
     _kind(
         "terms-of-purchase",
         HTTPStatus.CONFLICT,
-        "These goods were bought, and their purchase says for what",
-        "Leave the restriction as it is; goods of another purchase are taken back and received "
-        "anew.",
+        "These goods were bought, and their purchase says for what and in which currency",
+        "Leave restriction and currency as they are; what a piece cost can be corrected. Goods of "
+        "another purchase are taken back and received anew.",
     ),
     _kind(
         "more-than-on-hand",

@@ -41,8 +41,8 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
 
     Holds that the new terms may not allow are given up, and intake asks for those needs anew.
     What may be given now and could not be before is told to those who wait for it. Goods are told
-    of with their new value from now on. The donor's terms of goods that were bought, and what they
-    are worth, are those of their purchase.
+    of with their new value from now on. The donor's terms of goods that were bought are those of
+    their purchase, as is the currency; what a piece cost is known when the bill has come.
     """
     before = await lots.of_lot(tx.conn, wanted.lot_id)
     if before is None:
@@ -61,7 +61,7 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
     restricted = was != is_now
     value = (wanted.unit_value_minor, wanted.currency)
     revalued = (before.unit_value_minor, before.currency) != value
-    if (restricted or revalued) and before.is_bought:
+    if before.is_bought and (restricted or before.currency != wanted.currency):
         return "terms-of-purchase"
     is_other = restricted or before.expiry != wanted.expiry
     if not is_other and not revalued:
