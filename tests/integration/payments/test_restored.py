@@ -147,7 +147,7 @@ async def test_the_own_log_tells_what_nobody_else_has_heard(
     restored = await restored_office(dsn, fresh, backup, lviv, with_log=True)
     assert await restored.value("SELECT committed_minor FROM allotment") == 5_000
     order = await restored.value("SELECT id FROM purchase WHERE allotment_id = $1", allotment_id)
-    await restored.run(lambda tx: purchases.cancel(restored.office, tx, order))
+    await restored.run(lambda tx: purchases.cancel(restored.office, tx, order, MAKER))
     assert await restored.value("SELECT committed_minor FROM allotment") == 0
     await over(restored, lviv)
 

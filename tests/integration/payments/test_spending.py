@@ -4,12 +4,14 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from aidmesh_contracts.ids import GrantId, PurchaseId
+import pytest
+
+from aidmesh_contracts.ids import AllotmentId, GrantId, PurchaseId
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
 from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
-from aidmesh_payments.handlers import correcting
+from aidmesh_payments.handlers import allotting, correcting
 from integration.payments.callers import Api
-from integration.payments.offices import CHECKER, approved, confirmed
+from integration.payments.offices import CHECKER, MAKER, approved, confirmed
 
 
 async def test_goods_are_charged_once_when_bought(api: Api) -> None:
@@ -86,6 +88,77 @@ async def test_goods_are_charged_once_when_bought(api: Api) -> None:
     late = await api.post("/v1/purchases", 201, **{**wish, "planned_on": "2025-05-01"}, lines=lines)
     misfit = await api.post_as(api.checker, f"/v1/purchases/{late['purchase_id']}:order", 409)
     assert misfit["misfit"] == "period"
+
+
+FREE = "SELECT ARRAY[committed_minor, spent_minor] FROM allotment"
+
+
+async def ordered(api: Api, line: dict[str, Any]) -> str:
+    """Something that was ordered; its path."""
+    made = await api.post(
+        "/v1/purchases",
+        201,
+        allotment_id=await api.purse(),
+        supplier="Hall 7",
+        cost_category="goods",
+        programme="relief",
+        area="UA80",
+        planned_on="2024-05-01",
+        lines=[line],
+    )
+    path = f"/v1/purchases/{made['purchase_id']}"
+    await api.post_as(api.checker, f"{path}:order")
+    return path
+
+
+@pytest.mark.parametrize("recalled", [False, True])
+async def test_what_the_supplier_paid_back_is_given_up(api: Api, recalled: bool) -> None:
+    hall = {"description": "hall", "quantity": 1, "unit_value_minor": 50_000}
+    path = await ordered(api, hall)
+    await api.post(f"{path}:receive")
+    await api.post(f"{path}:invoice", amount_minor=48_000, reference="R-1")
+    await api.post(f"{path}:pay", bank_reference="bank-5", paid_on="2024-05-20")
+    assert (await api.post(f"{path}:cancel", 409))["type"].endswith("wrong-state")
+    await api.post_as(api.checker, f"{path}:reverse-payment", reason="not_happened")
+    allotment_id = AllotmentId(await api.desk.value("SELECT id FROM allotment"))
+    if recalled:
+        await api.desk.run(
+            lambda tx: allotting.recall(api.desk.office, tx, allotment_id, "donor_cut")
+        )
+    assert await api.desk.value(FREE) == [48_000, 0]
+    await api.post(f"{path}:cancel", reason="not_happened")
+    assert await api.desk.value(FREE) == [0, 0]
+    status = await api.desk.value("SELECT status FROM allotment")
+    assert status == ("returned" if recalled else "active")
+    kept = await api.get(path)
+    assert kept["state"] == "cancelled"
+    told = ("what", "amount_minor", "reference", "reason")
+    assert [kept["corrections"][-1][each] for each in told] == [
+        "order", 48_000, "R-1", "not_happened",
+    ]  # fmt: skip
+    assert kept["corrections"][-1]["corrected_by"] == str(MAKER)
+    await api.post(f"{path}:cancel", 409)
+    await api.desk.check()
+
+
+async def test_what_came_by_mistake_is_given_up_and_what_was_counted_in_is_not(api: Api) -> None:
+    soap = {"item": "soap", "description": "soap", "quantity": 5, "unit_value_minor": 1_000}
+    path = await ordered(api, soap)
+    counted = GoodsReceivedV1(
+        receipt_id=uuid4(),
+        purchase_id=PurchaseId(UUID(path.rsplit("/", 1)[1])),
+        received_on=date(2024, 5, 9),
+        lines=(GoodsReceivedV1.Line(item="soap", quantity=1),),
+    )
+    await api.desk.feed(counted)
+    await api.post(f"{path}:receive")
+    await api.post(f"{path}:cancel", 409)
+    await api.post(f"{path}:invoice", amount_minor=5_000, reference="R-1")
+    await api.post(f"{path}:cancel", 409)
+    await api.desk.feed(GoodsReversedV1(**dict(counted), reason="wrong_purchase"))
+    await api.post(f"{path}:cancel")
+    assert await api.desk.value(FREE) == [0, 0]
+    assert (await api.get(path))["corrections"][-1]["reason"] == "cancelled"
 
 
 async def test_an_order_says_of_which_terms_it_is(api: Api) -> None:

@@ -10,6 +10,7 @@ from aidmesh_console.clients.payments_views import Paid
 from aidmesh_console.pages.money import table_of
 from support.made_up.basics import number
 from support.made_up.money import PAID_ALONE, paying_order, payout, purchase
+from unit.console.test_corrections import form_of
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -171,6 +172,23 @@ async def test_goods_of_a_canceled_purchase_are_ordered_again(browser: "Browser"
     assert set(re.findall(r'action="/money/purchases/[0-9a-f-]+/([a-z]+)"', page)) == {"order"}
     page = (await browser.get(f"/money/purchases/{number('purchase draft')}")).text
     assert "It was canceled" not in page
+
+
+@pytest.mark.parametrize("state", ["received", "invoiced"])
+async def test_what_did_not_come_is_given_up_for_a_reason(browser: "Browser", state: str) -> None:
+    await browser.sign_in(Role.FINANCE)
+    path = f"purchases/{number(f'purchase {state}')}"
+    shown = purchase(state)
+    assert isinstance(shown["lines"], list)
+    lines = [{**each, "received": 0} for each in shown["lines"]]
+    browser.desk.region.answers[f"GET /v1/{path}"] = (200, {**shown, "lines": lines})
+    page = (await browser.get(f"/money/{path}")).text
+    assert '<option value="not_happened"' in form_of(page, f"/money/{path}/cancel")
+    wrong = await browser.post(f"/money/{path}/cancel", reason="because")
+    assert (wrong.status_code, browser.desk.region.posts) == (422, [])
+    await browser.post(f"/money/{path}/cancel", reason="not_happened")
+    ((called, body, _),) = browser.desk.region.posts
+    assert (called, body) == (f"/v1/{path}:cancel", {"reason": "not_happened"})
 
 
 async def test_a_grant_adds_up_what_its_holders_have(browser: "Browser") -> None:

@@ -398,6 +398,8 @@ def test_a_purchase_is_paid_once_and_put_right_by_two(acts: list[tuple[str, UUID
         elif what == "reverse_payment":
             spent -= purchase.amount_minor
             assert purchase.amount_minor <= LIMIT or by != before.payer
+        elif what == "cancel":
+            assert before.state != "paid"
         # What is spent is what is paid now: nothing is corrected while it counts as paid.
         assert spent == (purchase.amount_minor if purchase.state == "paid" else 0)
         assert (purchase.payer is not None) == (purchase.state == "paid")

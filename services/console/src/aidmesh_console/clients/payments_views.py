@@ -136,7 +136,7 @@ class PurchaseLine(View):
 
 
 class Correction(View):
-    """What stood in a purchase before it was put right: a `bill` or a `payment`."""
+    """What stood in a purchase before it was put right: a `bill`, a `payment` or the `order`."""
 
     what: str
     amount_minor: int

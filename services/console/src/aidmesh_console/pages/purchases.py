@@ -127,6 +127,8 @@ def step_of(step: str, form: Form) -> Mapping[str, object]:
         )
     if step == "reverse-payment":
         return {"reason": form.choice("reason", MONEY_REASONS)}
+    if step == "cancel" and form.text("reason"):
+        return {"reason": form.choice("reason", MONEY_REASONS)}
     if step == "pay":
         day = form.day("paid_on") or i18n.today()
         reference = form.text("bank_reference", needed=True)

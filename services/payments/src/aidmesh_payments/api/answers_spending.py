@@ -95,8 +95,9 @@ class PurchaseCorrection(Answer):
     """What stood in a purchase before somebody put it right.
 
     Attributes:
-        what: a `bill` or a `payment`.
-        amount_minor: what the bill asked for then, in minor units of the purchase's currency.
+        what: a `bill` or a `payment`; an `order` that was given up after it was said to have come.
+        amount_minor: what was ordered, or the bill asked for, then; in minor units of the
+            purchase's currency.
         reference: of the bill, or of the bank.
         reason: why it was put right.
     """

@@ -98,6 +98,12 @@ class ReverseBody(Body):
     reason: Code
 
 
+class CancelBody(Body):
+    """Why a purchase is given up; a code, kept where it was said to have come or was billed."""
+
+    reason: Code = "cancelled"
+
+
 class PayBody(Body):
     """A payment to the supplier."""
 
@@ -404,11 +410,20 @@ def purchase_router(desk: Desk) -> Routes:
             return await once.answer(tx, 200, {"purchase_id": purchase_id})
 
     @routes.post("/purchases/{purchase_id}:cancel")
-    async def cancel(purchase_id: UUID, caller: Finance, once: Once) -> Response:
+    async def cancel(
+        purchase_id: UUID, caller: Finance, once: Once, body: CancelBody | None = None
+    ) -> Response:
+        """Give up what is not paid, while nothing of it was counted in; its money is free again."""
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            await purchases.cancel(desk.office, tx, PurchaseId(purchase_id))
+            await purchases.cancel(
+                desk.office,
+                tx,
+                PurchaseId(purchase_id),
+                caller.staff_id,
+                (body or CancelBody()).reason,
+            )
             return await once.answer(tx, 200, {"purchase_id": purchase_id})
 
     return routes

@@ -6,7 +6,8 @@ Goods that came in while their order was cancelled make it a draft again: whoeve
 what came, and the rest stays given up. Once they are taken back it is cancelled as before.
 
 A bill that was entered wrong is corrected until it is paid; a payment that was none, or was
-entered wrong, is reversed, and the bill is open again.
+entered wrong, is reversed, and the bill is open again. Whatever is not paid is given up while
+nothing was counted in: it was said to have come by mistake, or the supplier gave the money back.
 
 Goods are charged once, here: issuing them later charges nothing. Rent, salaries, halls, travel
 and furniture go the same way, with nothing to count on arrival where there are no goods.
@@ -84,9 +85,14 @@ class Purchase:
         return any(line.received for line in self.lines)
 
     @property
+    def has_goods(self) -> bool:
+        """Whether inventory is to count anything in."""
+        return any(line.item is not None for line in self.lines)
+
+    @property
     def is_to_come(self) -> bool:
         """Whether goods were ordered, so that inventory expects them."""
-        return self.state == "ordered" and any(line.item is not None for line in self.lines)
+        return self.state == "ordered" and self.has_goods
 
 
 def draft(lines: Sequence[Line], maker: UUID) -> Purchase:
@@ -214,7 +220,7 @@ def reverse_payment(
 
 
 def cancel(purchase: Purchase) -> Purchase | PurchaseRefusal:
-    """Give up an order of which nothing has come yet."""
-    if purchase.state not in ("draft", "ordered") or purchase.came:
+    """Give up what is not paid, while nothing of it was counted in."""
+    if purchase.state in ("paid", "cancelled") or purchase.came:
         return PurchaseRefusal.WRONG_STATE
     return replace(purchase, state="cancelled", version=purchase.version + 1)

@@ -294,8 +294,12 @@ async def pay(
     )
 
 
-async def cancel(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
-    """Give up an order of which nothing has come; inventory takes in no more for it.
+async def cancel(
+    office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID, reason: str = "cancelled"
+) -> None:
+    """Give up an order of which nothing was counted in; inventory takes in no more for it.
+
+    Of one that was said to have come, or was billed, who gave it up and why is kept.
 
     Raises:
         Problem: the decision refuses.
@@ -312,5 +316,7 @@ async def cancel(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
     before = await _step(
         office, tx, purchase_id, lambda purchase, _: rules.cancel(purchase), release
     )
-    if before.purchase.is_to_come:
+    if before.purchase.state != "draft" and before.purchase.has_goods:
         tx.emit(PurchaseCanceledV1(purchase_id=purchase_id))
+    if before.purchase.state in ("received", "invoiced"):
+        await store.note_correction(tx.conn, "order", before, reason, by)

@@ -171,7 +171,7 @@ async def save(conn: asyncpg.Connection, rows: Sequence[PurchaseRow]) -> None:
 
 async def note_correction(
     conn: asyncpg.Connection,
-    what: Literal["bill", "payment"],
+    what: Literal["bill", "payment", "order"],
     row: PurchaseRow,
     reason: str,
     by: UUID,
@@ -186,7 +186,7 @@ async def note_correction(
         row.id,
         what,
         row.purchase.amount_minor,
-        row.invoice_reference if what == "bill" else row.bank_reference,
+        row.bank_reference if what == "payment" else row.invoice_reference,
         row.paid_on,
         reason,
         by,
