@@ -184,7 +184,7 @@ class Desk:
 async def _take_in(tx: Tx, grant_id: GrantId, amount_minor: int) -> None:
     instalment_id, today = uuid4(), date(2024, 6, 1)
     expected = instalments.Expected(instalment_id, grant_id, amount_minor, today)
-    came = instalments.Came(instalment_id, amount_minor, today, "bank-1")
+    came = instalments.Came(instalment_id, amount_minor, today, f"bank {instalment_id}")
     assert await instalments.enter(tx, [expected], [came], MAKER) == [None]
 
 

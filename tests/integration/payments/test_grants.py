@@ -1,5 +1,6 @@
 """Grants through the HTTP API: pledged, received, allotted, amended."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -116,6 +117,48 @@ async def test_of_two_receipts_for_one_instalment_one_is_booked_and_the_other_sa
     assert booked["status"] == "done"
     assert (await api.get(f"/v1/grants/{grant_id}"))["received_minor"] == 100_000
     await api.desk.check()
+
+
+async def test_a_line_of_the_bank_that_two_people_enter_is_credited_once(api: Api) -> None:
+    """Each form has a key of its own, and neither names an instalment that was expected."""
+    grant_id, other_id = await api.grant(), await api.grant()
+    code, other = [(await api.get(f"/v1/grants/{each}"))["code"] for each in (grant_id, other_id)]
+    line = {"grant": code, "amount_minor": 60_000, "received_on": "2024-01-05"}
+    rows = [
+        line | {"row_id": "1", "bank_reference": "r1"},
+        line | {"row_id": "2", "bank_reference": "r1"},
+        # A donor who pays twice has two references; and each of these is another line.
+        line | {"row_id": "3", "bank_reference": "r2"},
+        line | {"row_id": "4", "bank_reference": "r1", "amount_minor": 60_001},
+        line | {"row_id": "5", "bank_reference": "r1", "received_on": "2024-01-06"},
+        line | {"row_id": "6", "bank_reference": "r1", "grant": other},
+    ]
+    told = (await api.post("/v1/instalments:bulk", rows=rows))["rows"]
+    assert [each["problem"] for each in told] == [None, "received-already", None, None, None, None]
+    again = line | {"row_id": "7", "bank_reference": "r1"}
+    [late] = (await api.post_as(api.checker, "/v1/instalments:bulk", rows=[again]))["rows"]
+    assert (late["status"], late["problem"]) == ("rejected", "received-already")
+    shown = await api.get(f"/v1/grants/{grant_id}")
+    assert (shown["received_minor"], len(shown["instalments"])) == (4 * 60_000 + 1, 4)
+    # What was taken out again may come after all.
+    await api.post(f"/v1/instalments/{told[0]['id']}:reverse", reason="typo")
+    [anew] = (await api.post("/v1/instalments:bulk", rows=[again]))["rows"]
+    assert anew["status"] == "done"
+    assert (await api.get(f"/v1/grants/{grant_id}"))["received_minor"] == 4 * 60_000 + 1
+    await api.desk.check()
+
+
+async def test_of_one_line_in_two_forms_at_once_one_is_credited(api: Api) -> None:
+    grant_id = await api.grant()
+    code = (await api.get(f"/v1/grants/{grant_id}"))["code"]
+    line = {"grant": code, "amount_minor": 60_000, "received_on": "2024-01-05"}
+    forms = [
+        api.post("/v1/instalments:bulk", rows=[line | {"row_id": key, "bank_reference": "r1"}])
+        for key in ("1", "2", "3")
+    ]
+    told = [answer["rows"][0]["problem"] for answer in await asyncio.gather(*forms)]
+    assert sorted(told, key=str) == [None, "received-already", "received-already"]
+    assert (await api.get(f"/v1/grants/{grant_id}"))["received_minor"] == 60_000
 
 
 async def test_a_receipt_that_is_refused_leaves_the_instalment_to_the_next_row(api: Api) -> None:

@@ -45,6 +45,14 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         " paid_currency together; otherwise send neither.",
     ),
     ProblemType(
+        "received-already",
+        409,
+        "This money was entered already",
+        "The grant has an instalment of this day and amount with this bank reference. If the donor"
+        " paid twice, enter the second with its own reference; if the first did not come, reverse"
+        " it.",
+    ),
+    ProblemType(
         "money-not-received",
         409,
         "The grant has not received so much",

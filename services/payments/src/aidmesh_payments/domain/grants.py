@@ -40,6 +40,7 @@ class GrantRefusal(StrEnum):
     NOT_SO_MUCH = "not-so-much"
     UNKNOWN = "unknown-row"
     PAID_UNFIT = "paid-amount-unfit"
+    RECEIVED_ALREADY = "received-already"
 
 
 @dataclass(frozen=True, slots=True)

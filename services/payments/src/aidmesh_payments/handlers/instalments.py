@@ -1,6 +1,6 @@
 """Instalments of grants: expected, and taken in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -15,7 +15,7 @@ from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
 from aidmesh_payments.store import ledger as ledger_store
-from aidmesh_payments.store.funding import Receipt, Shortfall
+from aidmesh_payments.store.funding import BankLine, Receipt, Shortfall
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ async def enter(
 
     Returns:
         why each of those that came was refused, or None when it is credited. An instalment comes
-        in once: another one of the same id is refused.
+        in once: another one of the same id is refused. So is what nobody had expected where the
+        grant has received just that already: the same line of the bank, entered by somebody else.
     """
     named = {each.instalment_id for each in came}
     known = await funding.lock_instalments(tx.conn, named)
@@ -69,6 +70,11 @@ async def enter(
     known = await funding.lock_instalments(tx.conn, named)
     open_ones = {each.id for each in expected}
     open_ones |= {each for each, (_, state, _) in known.items() if state == "expected"}
+    unexpected = {each.id for each in expected} & named
+    taken = await funding.received_lines(
+        tx.conn,
+        [_line_of(each, grants) for each in came if each.instalment_id in unexpected],
+    )
     short: dict[GrantId, Sequence[Shortfall]] = {
         grant_id: await funding.open_shortfalls(tx.conn, grant_id) for grant_id in sorted(locked)
     }
@@ -79,12 +85,16 @@ async def enter(
         receipt: Receipt | GrantRefusal = GrantRefusal.UNKNOWN
         if each.instalment_id in grants:
             grant = locked[grants[each.instalment_id]]
-            receipt = _receipt(each, grant, is_open=each.instalment_id in open_ones)
+            is_taken = each.instalment_id in unexpected and _line_of(each, grants) in taken
+            receipt = _receipt(
+                each, grant, is_open=each.instalment_id in open_ones, is_taken=is_taken
+            )
         if isinstance(receipt, GrantRefusal):
             outcomes.append(receipt)
             continue
         outcomes.append(None)
         open_ones.remove(each.instalment_id)
+        taken.add(_line_of(each, grants))
         grant = rules.receive(grant, each.amount_minor)
         receipts.append(receipt)
         journals.append(_credited(receipt, grant))
@@ -106,9 +116,15 @@ async def enter(
     return outcomes
 
 
-def _receipt(came: Came, grant: Grant, *, is_open: bool) -> Receipt | GrantRefusal:
+def _line_of(came: Came, grants: Mapping[UUID, GrantId]) -> BankLine:
+    return BankLine(grants[came.instalment_id], came.bank_reference, came.on, came.amount_minor)
+
+
+def _receipt(came: Came, grant: Grant, *, is_open: bool, is_taken: bool) -> Receipt | GrantRefusal:
     if not is_open:
         return GrantRefusal.WRONG_STATE
+    if is_taken:
+        return GrantRefusal.RECEIVED_ALREADY
     paid = paid_for(came.amount_minor, grant.currency, came.paid_minor, came.paid_currency)
     if paid is None:
         return GrantRefusal.PAID_UNFIT

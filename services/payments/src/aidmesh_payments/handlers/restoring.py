@@ -201,7 +201,9 @@ async def refund(
         today = day_of(tx.now)
         instalment_id = derive_id("restore", "instalment", state.grant_id, tx.origin.epoch)
         expected = instalments.Expected(instalment_id, state.grant_id, missing_minor, today)
-        came = instalments.Came(instalment_id, missing_minor, today, "restore")
+        # Each restore is a line of its own, also where two of a day lack as much.
+        reference = f"restore {tx.origin.epoch}"
+        came = instalments.Came(instalment_id, missing_minor, today, reference)
         (refusal,) = await instalments.enter(tx, [expected], [came], RESTORE)
         if refusal is not None:
             raise problem(refusal)

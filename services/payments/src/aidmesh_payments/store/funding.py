@@ -195,6 +195,35 @@ class Receipt(NamedTuple):
     bank_reference: str
 
 
+class BankLine(NamedTuple):
+    """What tells one payment to a grant from another: a line of the bank's statement."""
+
+    grant_id: GrantId
+    bank_reference: str
+    received_on: date
+    amount_minor: int
+
+
+async def received_lines(conn: asyncpg.Connection, lines: Sequence[BankLine]) -> set[BankLine]:
+    """Return those of these lines that stand as received; their grants are locked."""
+    if not lines:
+        return set()
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT n.* FROM unnest($1::uuid[], $2::text[], $3::date[], $4::bigint[])
+                                 AS n (grant_id, reference, received_on, minor)
+        JOIN instalment i ON i.grant_id = n.grant_id AND i.bank_reference = n.reference
+             AND i.received_on = n.received_on AND i.received_minor = n.minor
+        WHERE i.state = 'received'
+        """,
+        *(list(column) for column in zip(*lines, strict=True)),
+    )
+    return {
+        BankLine(GrantId(row["grant_id"]), row["reference"], row["received_on"], row["minor"])
+        for row in rows
+    }
+
+
 async def lock_instalments(
     conn: asyncpg.Connection, ids: Iterable[UUID]
 ) -> dict[UUID, tuple[GrantId, str, int]]:
