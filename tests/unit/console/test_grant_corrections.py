@@ -36,6 +36,16 @@ LESS = {
     "withdraw_demand_reason": "agreed",
 }  # fmt: skip
 REFUND = {"refund_amount": "5", "refund_on": "2024-05-05", "refund_bank_reference": "B-9"}
+DIFFERENCE = {
+    "book_difference_amount": "12,50", "book_difference_on": "2024-05-06",
+    "book_difference_reason": "statement",
+}  # fmt: skip
+CAME = {"came_amount": "5", "came_on": "2024-05-03", "came_reference": "B-1"}
+CHOSEN = ("instalment", "paid_currency", "budget_line", "to_region", "currency")
+ALLOT = {
+    "budget_line": "aid", "to_region": "kyiv", "amount": "100", "currency": "UAH",
+    "grant_currency": "EUR",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -57,6 +67,12 @@ REFUND = {"refund_amount": "5", "refund_on": "2024-05-05", "refund_bank_referenc
          {"amount_minor": 1_000, "on": "2024-05-04", "reason": "agreed"}, "demand_lowered"),
         (Role.FINANCE, f"{PAGE}/refund", REFUND, f"/v1/grants/{GRANT_ID}:refund",
          {"amount_minor": 500, "on": "2024-05-05", "bank_reference": "B-9"}, "refunded"),
+        (Role.FINANCE, f"{PAGE}/book-difference", DIFFERENCE | {"book_difference_way": "more"},
+         f"/v1/grants/{GRANT_ID}:book-difference",
+         {"loss_minor": 1_250, "on": "2024-05-06", "reason": "statement"}, "difference_booked"),
+        (Role.FINANCE, f"{PAGE}/book-difference", DIFFERENCE | {"book_difference_way": "less"},
+         f"/v1/grants/{GRANT_ID}:book-difference",
+         {"loss_minor": -1_250, "on": "2024-05-06", "reason": "statement"}, "difference_booked"),
         (Role.LEAD, f"{PAGE}/instalments/{FIRST}/reverse", {"reason": "entry_error"},
          f"/v1/instalments/{FIRST}:reverse", {"reason": "entry_error"}, "instalment_reversed"),
         (Role.FINANCE, f"{PAGE}/instalments/{SECOND}/withdraw", {"reason": "not_happened"},
@@ -99,6 +115,10 @@ ROW = {"grant": GRANT["code"], "amount_minor": 10_000, "row_id": KEY}
          ROW | {"instalment_id": str(SECOND), "received_on": "2024-05-03",
                 "bank_reference": "B-1"}),
         ({"expected_on": "2024-06-01"}, ROW | {"expected_on": "2024-06-01"}),
+        ({"came_on": "2024-05-03", "came_reference": "B-1", "paid_amount": "4 125,00",
+          "paid_currency": "UAH"},
+         ROW | {"received_on": "2024-05-03", "bank_reference": "B-1", "paid_minor": 412_500,
+                "paid_currency": "UAH"}),
     ],
 )  # fmt: skip
 async def test_the_right_instalment_is_entered(
@@ -129,6 +149,17 @@ async def test_the_right_instalment_is_entered(
         ("demand", DEMAND | {"demand_amount": "0"}, "demand_amount"),
         ("withdraw-demand", LESS | {"withdraw_demand_reason": ""}, "withdraw_demand_reason"),
         ("refund", REFUND | {"refund_on": "May"}, "refund_on"),
+        ("book-difference", DIFFERENCE, "book_difference_way"),
+        ("instalments", CAME | {"paid_amount": "9"}, "paid_currency"),
+        ("instalments", CAME | {"paid_currency": "USD"}, "paid_amount"),
+        ("instalments", CAME | {"paid_currency": "EUR", "paid_amount": "9"}, "paid_currency"),
+        (
+            "instalments",
+            CAME | {"paid_currency": "USD", "paid_amount": "9", "came_on": ""},
+            "came_on",
+        ),
+        ("allot", ALLOT | {"rate_on": "2024-05-03"}, "rate"),
+        ("allot", ALLOT | {"rate_source": "NBU"}, "rate"),
         ("instalments", {"came_amount": "5"}, "expected_on"),
         ("instalments", {"came_amount": "5", "instalment": str(SECOND)}, "came_on"),
         ("instalments", {"came_amount": "5", "came_on": "2024-05-03"}, "came_reference"),
@@ -146,11 +177,43 @@ async def test_what_makes_no_sense_is_named_where_it_was_typed(
     assert re.findall(r'id="fault-([a-z_]+)"', text) == [wrong]
     assert f'id="fault-{wrong}"' in form
     shown = written(form)
-    assert {name: shown[name] for name in fields if name != "instalment"} == {
-        name: value for name, value in fields.items() if name != "instalment"
-    }
+    typed = {name: value for name, value in fields.items() if name not in CHOSEN}
+    assert {name: shown[name] for name in typed} == typed
     assert shown["key"] == KEY
     assert text[: text.index(form)].rpartition("<details")[2].startswith(' class="card" open>')
+
+
+async def test_what_conversions_cost_is_shown_with_what_was_paid(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    assert "Lost by exchange rates" not in (await browser.get(PAGE)).text
+    paid = {"paid_minor": 412_500, "paid_currency": "USD"}
+    grant = {
+        **GRANT, "exchange_difference_minor": -5_000, "instalments": [_instalment() | paid]
+    }  # fmt: skip
+    browser.desk.region.answers[f"GET /v1/grants/{GRANT_ID}"] = (200, grant)
+    page = (await browser.get(PAGE)).text
+    speak = Speaker("en")
+    label = "<dt>Lost by exchange rates (minus: gained)</dt>"
+    assert f"{label}<dd>{speak.money(-5_000, 'EUR')}</dd>" in page
+    assert f"paid: {speak.money(412_500, 'USD')}" in page
+
+
+def _instalment() -> dict[str, object]:
+    return {
+        "id": str(FIRST), "expected_minor": 350_000, "expected_on": "2024-05-01",
+        "state": "received", "received_minor": 350_000, "received_on": "2024-05-03",
+        "bank_reference": "B-1",
+    }  # fmt: skip
+
+
+async def test_a_rate_is_sent_with_its_day_and_source(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    browser.desk.region.answers["POST /v1/allotments"] = (201, {"allotment_id": KEY})
+    rate = {"rate": "41,25", "rate_on": "2024-05-03", "rate_source": "NBU"}
+    answer = await browser.post(f"{PAGE}/allot", key=KEY, **ALLOT, **rate)
+    assert answer.headers["location"] == f"{PAGE}?said=allotted"
+    ((_, body, _),) = browser.desk.region.posts
+    assert {name: body[name] for name in rate} == rate | {"rate": "41.25"}
 
 
 async def test_without_an_answer_only_the_form_that_was_sent_keeps_its_key(
@@ -191,6 +254,7 @@ STEPS = {
     f"{PAGE}/instalments/{SECOND}/withdraw": {Role.LEAD, Role.FINANCE},
     f"{PAGE}/instalments": {Role.LEAD, Role.FINANCE},
     f"{PAGE}/refund": {Role.LEAD, Role.FINANCE},
+    f"{PAGE}/book-difference": {Role.LEAD, Role.FINANCE},
 }
 
 

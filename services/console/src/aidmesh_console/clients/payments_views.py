@@ -31,7 +31,11 @@ class Holding(View):
 
 
 class Grant(View):
-    """One grant in its own currency, in minor units."""
+    """One grant in its own currency, in minor units.
+
+    Attributes:
+        exchange_difference_minor: what conversions cost more than their rates (negative: less).
+    """
 
     id: UUID
     code: str
@@ -43,6 +47,7 @@ class Grant(View):
     unallotted_minor: int
     allotted_minor: int
     in_transit_minor: int = 0
+    exchange_difference_minor: int = 0
     shortfall_minor: int = 0
     refund_due_minor: int = 0
     refunded_minor: int = 0
@@ -61,13 +66,19 @@ class BudgetLine(View):
 
 
 class Instalment(View):
-    """A part of a grant that is expected or came in."""
+    """A part of a grant that is expected or came in.
+
+    Attributes:
+        paid_minor: what the donor paid, in minor units of `paid_currency`.
+    """
 
     id: UUID
     expected_minor: int
     expected_on: date
     state: str
     received_minor: int | None = None
+    paid_minor: int | None = None
+    paid_currency: str | None = None
     received_on: date | None = None
     bank_reference: str | None = None
     reason: str | None = None

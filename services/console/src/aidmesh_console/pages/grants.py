@@ -12,7 +12,13 @@ from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
 from aidmesh_console.forms import Form, shown_again
 from aidmesh_console.pages.common import CURRENCIES, MONEY_REASONS, names_of, said_after
-from aidmesh_console.pages.grant_forms import OVERHEAD, instalment_of, order_of, step_of
+from aidmesh_console.pages.grant_forms import (
+    DIFFERENCES,
+    OVERHEAD,
+    instalment_of,
+    order_of,
+    step_of,
+)
 from aidmesh_console.roles import Act
 from aidmesh_console.visit import Posted, Visit, visitor
 
@@ -26,6 +32,7 @@ STEPS: Final = {
     "demand": (Act.AMEND_GRANTS, "demand_entered"),
     "withdraw-demand": (Act.AMEND_GRANTS, "demand_lowered"),
     "refund": (Act.BOOK_GRANTS, "refunded"),
+    "book-difference": (Act.BOOK_GRANTS, "difference_booked"),
     "activate": (Act.AMEND_GRANTS, "grant_activated"),
     "suspend": (Act.AMEND_GRANTS, "grant_suspended"),
     "resume": (Act.AMEND_GRANTS, "grant_resumed"),
@@ -105,7 +112,8 @@ async def correct(
 
 @routes.post("/money/grants/{grant_id}/{step}")
 async def act(grant_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
-    """The donor changed the grant, wants money back, or less, or has it; or it stops or goes on."""
+    """The donor changed the grant, wants money back, or less, or has it; a conversion cost
+    something else than was booked; or the grant stops or goes on."""
     said = said_after(visit, STEPS, step)
     body = step_of(step, await visit.payments.grant(grant_id), form)
     if form.faults:
@@ -150,6 +158,7 @@ async def _page(
         currencies=tuple(dict.fromkeys((*CURRENCIES, grant.currency))),
         reasons=MONEY_REASONS,
         overhead=OVERHEAD,
+        differences=DIFFERENCES,
         turns=TURNS.get(grant.status, ()),
         wrong=wrong,
         opened=opened,
