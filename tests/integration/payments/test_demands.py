@@ -96,6 +96,25 @@ async def test_of_a_demand_that_is_withdrawn_what_is_missing_goes_first(desk: De
     await desk.check()
 
 
+async def test_a_refund_that_did_not_go_is_set_aside_again(desk: Desk) -> None:
+    """More was noted than went back; the donor is owed the rest as before."""
+    grant_id, on = await desk.grant(10_000), date(2024, 9, 9)
+    await desk.run(partial(_demand, grant_id, 5, 9_000))
+    refund = partial(grants.refund, grant_id=grant_id, on=on, reference="bank-9")
+    await desk.run(partial(refund, refund_id=UUID(int=41), amount_minor=9_000))
+    reverse = partial(grants.reverse_refund, grant_id=grant_id, reason="typo", on=on)
+    with pytest.raises(Problem) as refused:
+        await desk.run(partial(reverse, entry_id=UUID(int=42), amount_minor=9_001))
+    assert refused.value.kind.slug == "not-so-much"
+    await desk.run(partial(reverse, entry_id=UUID(int=43), amount_minor=9_000))
+    balances = "SELECT ARRAY[refund_due_minor, refunded_minor, received_minor] FROM donor_grant"
+    assert await desk.value(balances) == [9_000, 0, 10_000]
+    await desk.run(partial(refund, refund_id=UUID(int=44), amount_minor=900))
+    assert await desk.value(balances) == [8_100, 900, 10_000]
+    assert await desk.value("SELECT reason FROM journal WHERE kind = 'refund_reversed'") == "typo"
+    await desk.check()
+
+
 async def test_an_expected_instalment_is_withdrawn_once(desk: Desk) -> None:
     grant_id = await desk.grant(10_000)
     never, on = UUID(int=23), date(2024, 9, 2)

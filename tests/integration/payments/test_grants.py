@@ -86,6 +86,7 @@ async def test_money_does_not_move_on_a_day_to_come(api: Api) -> None:
     for verb, more in (
         ("demand", {"amount_minor": 5, "reason": "cut"}),
         ("refund", {"amount_minor": 5, "bank_reference": "b-9"}),
+        ("reverse-refund", {"amount_minor": 5, "reason": "returned"}),
         ("book-difference", {"loss_minor": 5, "reason": "bank fee"}),
     ):
         early = await api.post(f"/v1/grants/{grant_id}:{verb}", 422, **more, on="2099-01-01")
@@ -274,6 +275,7 @@ async def test_a_grant_is_amended_and_its_entries_put_right(api: Api) -> None:
     early = await api.post(f"{path}:amend", 422, period_to="2023-12-31", reason="typo")
     assert early["type"].endswith("period-ends-before-it-begins")
     await api.post_as(api.finance, f"{path}:amend", 403, period_to="2025-12-31", reason="longer")
+    await api.post_as(api.finance, f"{path}:reverse-refund", 403, amount_minor=1, reason="typo")
     await api.post(f"{path}:amend", period_to="2025-12-31", reason="longer")
     shown = await api.get(path)
     assert (shown["amount_minor"], shown["period_to"]) == (800_000, "2025-12-31")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from aidmesh_chassis.auth import Role
+from aidmesh_console.i18n import Speaker
 from integration.payments.callers import Api
 from support.desk import at_desk
 
@@ -24,3 +25,28 @@ async def test_a_grant_is_suspended_resumed_and_closed(api: Api, tmp_path: Path)
             page = await lead.send(path, f"{path}/resume")
             assert "The grant is resumed" in page
             await api.post("/v1/allotments", 201, **order)
+
+
+async def test_money_of_a_donor_is_exchanged_and_sent_back_at_the_desk(
+    api: Api, tmp_path: Path
+) -> None:
+    grant_id = await api.grant(currency="EUR")
+    path = f"/money/grants/{grant_id}"
+    paid = {"paid_amount": "110", "paid_currency": "USD"}
+    came = {"came_amount": "100", "came_on": "2024-01-05", "came_reference": "b-1"}
+    async with at_desk(api.maker._transport, tmp_path / "keys", Role.LEAD) as lead:
+        page = await lead.send(path, f"{path}/instalments", **came, **paid)
+        assert f"paid: {Speaker('en').money(11_000, 'USD')}" in page
+        difference = {"book_difference_amount": "2", "book_difference_reason": "statement"}
+        await lead.send(path, f"{path}/book-difference", **difference, book_difference_way="more")
+        await lead.send(path, f"{path}/demand", demand_amount="90", demand_reason="cut")
+        refund = {"refund_bank_reference": "b-2"}
+        await lead.send(path, f"{path}/refund", **refund, refund_amount="90")
+        back = {"reverse_refund_amount": "90", "reverse_refund_reason": "typo"}
+        page = await lead.send(path, f"{path}/reverse-refund", **back)
+        assert "set aside for the donor again" in page
+        await lead.send(path, f"{path}/refund", **refund, refund_amount="9")
+    shown = await api.get(f"/v1/grants/{grant_id}")
+    names = ("received", "unallotted", "exchange_difference", "refund_due", "refunded")
+    assert [shown[f"{name}_minor"] for name in names] == [10_000, 800, 200, 8_100, 900]
+    await api.desk.check()

@@ -59,7 +59,8 @@ OUR_GRANTS: list[dict[str, object]] = [
         {"id": str(number("qn")), "code": "qn-2024", "donor": "Queere Nothilfe", "currency": "EUR",
          "status": "active", "amount_minor": 25_000_000, "received_minor": 15_000_000,
          "unallotted_minor": 2_000_000, "allotted_minor": 13_000_000, "in_transit_minor": 1_000_000,
-         "shortfall_minor": 0, "refund_due_minor": 500_000, "terms_version": 2, "holders": [
+         "shortfall_minor": 0, "refund_due_minor": 500_000, "refunded_minor": 100_000,
+         "terms_version": 2, "holders": [
              {"holder": "kyiv", "currency": "UAH", "status": "active",
               "received_minor": 310_000_000, "held_minor": 2_000_000, "committed_minor": 40_000_000,
               "spent_minor": 180_000_000, "free_minor": 88_000_000, "in_transit_minor": 0,

@@ -36,6 +36,10 @@ LESS = {
     "withdraw_demand_reason": "agreed",
 }  # fmt: skip
 REFUND = {"refund_amount": "5", "refund_on": "2024-05-05", "refund_bank_reference": "B-9"}
+NOT_REFUNDED = {
+    "reverse_refund_amount": "9", "reverse_refund_on": "2024-05-07",
+    "reverse_refund_reason": "closed account",
+}  # fmt: skip
 DIFFERENCE = {
     "book_difference_amount": "12,50", "book_difference_on": "2024-05-06",
     "book_difference_reason": "statement",
@@ -67,6 +71,8 @@ ALLOT = {
          {"amount_minor": 1_000, "on": "2024-05-04", "reason": "agreed"}, "demand_lowered"),
         (Role.FINANCE, f"{PAGE}/refund", REFUND, f"/v1/grants/{GRANT_ID}:refund",
          {"amount_minor": 500, "on": "2024-05-05", "bank_reference": "B-9"}, "refunded"),
+        (Role.LEAD, f"{PAGE}/reverse-refund", NOT_REFUNDED, f"/v1/grants/{GRANT_ID}:reverse-refund",
+         {"amount_minor": 900, "on": "2024-05-07", "reason": "closed account"}, "refund_reversed"),
         (Role.FINANCE, f"{PAGE}/book-difference", DIFFERENCE | {"book_difference_way": "more"},
          f"/v1/grants/{GRANT_ID}:book-difference",
          {"loss_minor": 1_250, "on": "2024-05-06", "reason": "statement"}, "difference_booked"),
@@ -149,6 +155,7 @@ async def test_the_right_instalment_is_entered(
         ("demand", DEMAND | {"demand_amount": "0"}, "demand_amount"),
         ("withdraw-demand", LESS | {"withdraw_demand_reason": ""}, "withdraw_demand_reason"),
         ("refund", REFUND | {"refund_on": "May"}, "refund_on"),
+        ("reverse-refund", NOT_REFUNDED | {"reverse_refund_reason": ""}, "reverse_refund_reason"),
         ("book-difference", DIFFERENCE, "book_difference_way"),
         ("instalments", CAME | {"paid_amount": "9"}, "paid_currency"),
         ("instalments", CAME | {"paid_currency": "USD"}, "paid_amount"),
@@ -254,6 +261,7 @@ STEPS = {
     f"{PAGE}/instalments/{SECOND}/withdraw": {Role.LEAD, Role.FINANCE},
     f"{PAGE}/instalments": {Role.LEAD, Role.FINANCE},
     f"{PAGE}/refund": {Role.LEAD, Role.FINANCE},
+    f"{PAGE}/reverse-refund": {Role.LEAD},
     f"{PAGE}/book-difference": {Role.LEAD, Role.FINANCE},
 }
 

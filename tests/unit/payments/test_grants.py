@@ -54,6 +54,7 @@ def test_a_line_is_exceeded_only_by_two_people() -> None:
                     "back",
                     "demand",
                     "refund",
+                    "unrefund",
                     "difference",
                     "unreceive",
                     "undemand",
@@ -137,6 +138,9 @@ def test_the_equation_holds_whatever_happens(acts: list[tuple[str, int]]) -> Non
             assert after.refund_due_minor == grant.refund_due_minor or shortfall == 0
         elif what == "refund":
             after = grants.refund(grant, amount)
+        elif what == "unrefund":
+            after = grants.reverse_refund(grant, amount)
+            assert isinstance(after, Grant) is (amount <= grant.refunded_minor)
         else:
             after = grants.book_exchange_difference(grant, amount - 250)
         if isinstance(after, Grant):

@@ -180,6 +180,20 @@ class Books(RuleBasedStateMachine):
         self.purses[of].refunded += amount
         self._write(ledger.refund(self._id(), decided.id, of, amount, DAY, "ref"))
 
+    @rule(of=currencies, size=sizes)
+    def reverse_refund(self, of: str, size: Size) -> None:
+        """It did not go, or came back from the bank."""
+        amount = sized(size, self.purses[of].refunded)
+        decided = grants.reverse_refund(self.grants[of], amount)
+        if isinstance(decided, GrantRefusal):
+            assert amount > self.purses[of].refunded
+            return
+        assert amount <= self.purses[of].refunded
+        self.grants[of] = decided
+        self.purses[of].refunded -= amount
+        self.purses[of].aside += amount
+        self._write(ledger.refund_reversed(self._id(), decided.id, of, amount, DAY, "returned"))
+
     @rule(of=currencies, size=sizes, sign=st.sampled_from([1, -1]))
     def exchange_difference(self, of: str, size: Size, sign: int) -> None:
         """A bank converted at another rate than the booked one."""

@@ -127,6 +127,9 @@ def test_every_booking_balances_whatever_the_amounts(a: int, b: int, c: int) -> 
     ledger.demand_withdrawn(one, grant, "EUR", a, TODAY, "x")
     ledger.refund_due_reversed(one, grant, "EUR", a, TODAY, "x")
     ledger.exchange_difference(one, grant, "EUR", -a, TODAY, "bank")
+    sent = ledger.refund(one, grant, "EUR", a, TODAY, "x")
+    back = ledger.refund_reversed(one, grant, "EUR", a, TODAY, "x")
+    assert set(back.postings) == {Posting(p.account, -p.amount_minor) for p in sent.postings}
 
 
 def test_ids_follow_from_what_an_account_is() -> None:

@@ -54,7 +54,8 @@ CHECKS = (
                        WHERE a.code = 'exchange_difference'), 0) AS difference,
                    COALESCE(sum(p.amount_minor) FILTER (WHERE a.code = 'refund_due'), 0) AS due,
                    COALESCE(-sum(p.amount_minor) FILTER (
-                       WHERE a.code = 'refund_due' AND j.kind = 'refund'), 0) AS refunded
+                       WHERE a.code = 'refund_due'
+                         AND j.kind IN ('refund', 'refund_reversed')), 0) AS refunded
             FROM account a
             JOIN posting p ON p.account_id = a.id
             JOIN journal j ON j.id = p.journal_id

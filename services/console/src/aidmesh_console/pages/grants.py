@@ -32,6 +32,7 @@ STEPS: Final = {
     "demand": (Act.AMEND_GRANTS, "demand_entered"),
     "withdraw-demand": (Act.AMEND_GRANTS, "demand_lowered"),
     "refund": (Act.BOOK_GRANTS, "refunded"),
+    "reverse-refund": (Act.AMEND_GRANTS, "refund_reversed"),
     "book-difference": (Act.BOOK_GRANTS, "difference_booked"),
     "activate": (Act.AMEND_GRANTS, "grant_activated"),
     "suspend": (Act.AMEND_GRANTS, "grant_suspended"),
@@ -112,8 +113,8 @@ async def correct(
 
 @routes.post("/money/grants/{grant_id}/{step}")
 async def act(grant_id: UUID, step: str, form: Posted, visit: Reader) -> Response:
-    """The donor changed the grant, wants money back, or less, or has it; a conversion cost
-    something else than was booked; or the grant stops or goes on."""
+    """The donor changed the grant, wants money back, or less, has it or does not; a conversion
+    cost something else than was booked; or the grant stops or goes on."""
     said = said_after(visit, STEPS, step)
     body = step_of(step, await visit.payments.grant(grant_id), form)
     if form.faults:

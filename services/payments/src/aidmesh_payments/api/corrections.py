@@ -8,13 +8,12 @@ from pydantic import Field
 
 from aidmesh_chassis.http import Body, Routes
 from aidmesh_chassis.idempotency import Once
-from aidmesh_contracts.days import EnteredDay, day_of, is_future
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.values import Code
-from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Text
-from aidmesh_payments.handlers import correcting
+from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Text, moved_on
+from aidmesh_payments.handlers import correcting, grants
 from aidmesh_payments.handlers.correcting import Amendment
-from aidmesh_payments.problems import problem
 
 
 class ReasonBody(Body):
@@ -46,6 +45,14 @@ class AmendBody(Body):
 
 class LessBody(Body):
     """A donor does not want so much back after all."""
+
+    amount_minor: Minor
+    reason: Text
+    on: EnteredDay | None = None
+
+
+class NotRefundedBody(Body):
+    """Money did not go back to the donor after all, or the bank sent it back."""
 
     amount_minor: Minor
     reason: Text
@@ -103,17 +110,33 @@ def router(desk: Desk) -> Routes:
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            if body.on is not None and is_future(body.on, tx.now):
-                raise problem("day-in-future")
             missing = await correcting.withdraw_demand(
                 tx,
                 uuid4(),
                 GrantId(grant_id),
                 body.amount_minor,
                 body.reason,
-                body.on or day_of(tx.now),
+                moved_on(body.on, tx.now),
                 caller.staff_id,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id, "shortfall_minor": missing})
+
+    @routes.post("/grants/{grant_id}:reverse-refund")
+    async def reverse_refund(
+        grant_id: UUID, body: NotRefundedBody, caller: Lead, once: Once
+    ) -> Response:
+        """What was entered as refunded did not go, or not so much: it is set aside again."""
+        async with desk.db.transaction() as tx:
+            if known := await once.replay(tx):
+                return known
+            await grants.reverse_refund(
+                tx,
+                uuid4(),
+                GrantId(grant_id),
+                body.amount_minor,
+                body.reason,
+                moved_on(body.on, tx.now),
+            )
+            return await once.answer(tx, 200, {"grant_id": grant_id})
 
     return routes

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Final, Protocol
 from uuid import UUID
 
@@ -15,7 +15,9 @@ from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Page
 from aidmesh_chassis.keys import KeyRing
 from aidmesh_chassis.peers import LinkOf, LinkState
+from aidmesh_contracts.days import day_of, is_future
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.problems import problem
 from aidmesh_payments.store.queries.rows import Row
 
 ROWS_MAX = 5000
@@ -31,6 +33,13 @@ Worker = Annotated[
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Minor = Annotated[int, Field(gt=0, le=10**15, description="Minor units of the currency")]
+
+
+def moved_on(on: date | None, now: datetime) -> date:
+    """The day on which money moved: today, if nobody says. Raises `Problem` for one to come."""
+    if on is not None and is_future(on, now):
+        raise problem("day-in-future")
+    return on or day_of(now)
 
 
 _WHAT_FOR: Final = frozenset(

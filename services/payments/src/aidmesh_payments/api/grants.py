@@ -1,6 +1,6 @@
 """Routes about donors, grants and rates."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
@@ -11,7 +11,7 @@ from aidmesh_chassis.db import clock
 from aidmesh_chassis.http import Body, PageQuery, Routes
 from aidmesh_chassis.idempotency import Once
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_contracts.days import EnteredDay, day_of, is_future
+from aidmesh_contracts.days import EnteredDay
 from aidmesh_contracts.ids import GrantId
 from aidmesh_contracts.restriction import UNRESTRICTED, EnteredRestriction
 from aidmesh_contracts.values import Code, Currency, Region
@@ -22,7 +22,7 @@ from aidmesh_payments.api.answers_grants import (
     RatePage,
     WholeGrant,
 )
-from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader, Text
+from aidmesh_payments.api.desk import Desk, Finance, Lead, Minor, Reader, Text, moved_on
 from aidmesh_payments.domain.grants import OVERHEAD, Line
 from aidmesh_payments.domain.money import Rate
 from aidmesh_payments.handlers import grants
@@ -224,7 +224,7 @@ def router(desk: Desk) -> Routes:
                 GrantId(grant_id),
                 body.amount_minor,
                 body.reason,
-                _moved_on(body.on, tx.now),
+                moved_on(body.on, tx.now),
                 caller.staff_id,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id, "shortfall_minor": missing})
@@ -239,7 +239,7 @@ def router(desk: Desk) -> Routes:
                 uuid4(),
                 GrantId(grant_id),
                 body.amount_minor,
-                _moved_on(body.on, tx.now),
+                moved_on(body.on, tx.now),
                 body.bank_reference,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id})
@@ -258,7 +258,7 @@ def router(desk: Desk) -> Routes:
                 uuid4(),
                 GrantId(grant_id),
                 body.loss_minor,
-                _moved_on(body.on, tx.now),
+                moved_on(body.on, tx.now),
                 body.reason,
             )
             return await once.answer(tx, 200, {"grant_id": grant_id})
@@ -314,9 +314,3 @@ def router(desk: Desk) -> Routes:
         return {"rates": kept, "next": following}
 
     return routes
-
-
-def _moved_on(on: date | None, now: datetime) -> date:
-    if on is not None and is_future(on, now):
-        raise problem("day-in-future")
-    return on or day_of(now)

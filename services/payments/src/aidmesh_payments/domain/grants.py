@@ -87,6 +87,7 @@ class Grant:
         assert self.unallotted_minor >= 0, "more was allotted than was received"
         assert self.allotted_minor >= 0, "more was returned than was allotted"
         assert self.refund_due_minor >= 0, "more was refunded than was set aside"
+        assert self.refunded_minor >= 0, "more came back from the donor than was refunded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +383,18 @@ def refund(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
         grant,
         refund_due_minor=grant.refund_due_minor - amount_minor,
         refunded_minor=grant.refunded_minor + amount_minor,
+        version=grant.version + 1,
+    )
+
+
+def reverse_refund(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
+    """Set aside again what did not go back to the donor, or came back from there."""
+    if amount_minor > grant.refunded_minor:
+        return GrantRefusal.NOT_SO_MUCH
+    return replace(
+        grant,
+        refund_due_minor=grant.refund_due_minor + amount_minor,
+        refunded_minor=grant.refunded_minor - amount_minor,
         version=grant.version + 1,
     )
 

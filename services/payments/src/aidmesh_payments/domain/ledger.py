@@ -48,6 +48,7 @@ JournalKind = Literal[
     "refund_due_reversed",
     "demand_withdrawn",
     "refund",
+    "refund_reversed",
 ]
 
 
@@ -366,3 +367,15 @@ def refund(
         amount_minor,
     )
     return Journal(entry_id, "refund", on, postings, reference)
+
+
+def refund_reversed(
+    entry_id: UUID, grant_id: GrantId, currency: str, amount_minor: int, on: date, reason: str
+) -> Journal:
+    """Book that money did not go back to the donor: it is set aside again."""
+    postings = move(
+        Account("refund_due", currency, grant_id),
+        Account("donor", currency, grant_id),
+        amount_minor,
+    )
+    return Journal(entry_id, "refund_reversed", on, postings, reason=reason)

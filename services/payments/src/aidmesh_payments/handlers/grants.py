@@ -1,4 +1,4 @@
-"""Grants at their grantor: pledged, changed, demanded back and refunded."""
+"""Grants at their grantor: pledged, changed, demanded back, refunded and not after all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -162,6 +162,30 @@ async def refund(
         reference,
     )
     await _change(tx, grant_id, lambda each: rules.refund(each, amount_minor), journal)
+
+
+async def reverse_refund(
+    tx: Tx, entry_id: UUID, grant_id: GrantId, amount_minor: int, reason: str, on: date
+) -> None:
+    """Set aside again what did not go back to the donor after all.
+
+    The refund stays as it was booked; the right one is booked as another.
+
+    Raises:
+        Problem: there is no such grant, or not so much went back.
+    """
+    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
+    if grant is None:
+        raise Problem(NOT_FOUND)
+    journal = ledger.refund_reversed(
+        derive_id("journal", "refund_reversed", entry_id),
+        grant_id,
+        grant.currency,
+        amount_minor,
+        on,
+        reason,
+    )
+    await _change(tx, grant_id, lambda each: rules.reverse_refund(each, amount_minor), journal)
 
 
 async def book_difference(

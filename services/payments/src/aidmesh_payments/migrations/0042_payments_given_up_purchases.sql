@@ -1,5 +1,5 @@
 -- Purchases that are given up after they were said to have come or were billed: who did, and why.
--- depends: 0038_payments_given_reviews
+-- depends: 0040_payments_untold
 
 -- migrate: apply
 
