@@ -23,11 +23,16 @@ from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE
 from aidmesh.meshfile import SERVICES
 from aidmesh.status import ServiceStatus
 from aidmesh.story.standing import (
+    ASKED_BACK,
+    BY_OFFICE,
     BY_PAYOUT,
     BY_WAIT,
     DECIDES,
     IN_PERSON,
+    MAYBE_PAID,
     MORE_OF,
+    NO_DETAILS,
+    ON_TRIAL,
     SENDER,
     SWEEP,
 )
@@ -250,7 +255,8 @@ ADVICE = {
         not_working("kyiv intake", ServiceStatus("intake", "away")).do,
     ],
     "trace": [*MORE_OF.values(), *BY_WAIT.values(), *(do for _, do in BY_PAYOUT.values()), SENDER,
-              SWEEP, IN_PERSON, DECIDES],
+              SWEEP, IN_PERSON, DECIDES, ON_TRIAL, ASKED_BACK[1], MAYBE_PAID[1], NO_DETAILS[1],
+              *(do for _, do in BY_OFFICE.values())],
     "alerts": [text for each in ALERTS for text in (*each.look, *each.do)],
     "log": [word.what_to_do for each in reference.log_events().values() for word in each.values()],
 }  # fmt: skip

@@ -95,6 +95,15 @@ def test_every_question_says_how_many_how_long_why_and_what_to_do(question: Ques
     assert found.do
 
 
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda each: each.what)
+def test_what_is_to_be_traced_is_named(question: Question) -> None:
+    names = "AS oldest" in question.sql
+    assert names or "aidmesh trace" not in question.do
+    found = answered(question, "kyiv intake", 3, 7200, "7 (to lviv, 9 tries)")
+    assert found.what.endswith("; the oldest: aidmesh trace 7 (to lviv, 9 tries)")
+    assert "aidmesh trace" not in answered(question, "kyiv intake", 3, 7200).what
+
+
 def test_items_that_kinds_take_and_nobody_has_entered_are_named() -> None:
     takes = {
         "food_parcel": ["food_parcel"],

@@ -10,6 +10,7 @@ import pytest
 from aidmesh.story.standing import (
     AGAIN,
     ASKED,
+    ASKED_BACK,
     BY_DECLINED,
     BY_MESSAGE,
     BY_PAYOUT,
@@ -18,7 +19,10 @@ from aidmesh.story.standing import (
     ENTER,
     HINDRANCES,
     IN_PERSON,
+    MAYBE_PAID,
     MORE_OF,
+    NO_DETAILS,
+    ON_TRIAL,
     WAKES,
     Aside,
     Lack,
@@ -44,11 +48,14 @@ WAITS: Json = {
     "also_lacks": None,
     "sensitive": False, "attention": None, "reason": None, "supply": 0, "money": 0,
     "told_at": None, "told_how": None, "message": None, "person_id": UUID(int=2),
+    "pending": False, "offered_to": None, "offered_until": None, "from_region": None,
 }  # fmt: skip
 READY: Json = {**WAITS, "state": "ready", "wait": None, "blocked_resource": None}
 TOLD: Json = {**READY, "told_at": NOW, "told_how": "message"}
 DRAFT: Json = {"need_id": NEED, "id": UUID(int=9), "state": "draft", "reason": None,
-               "recorded_at": NOW - timedelta(hours=5)}  # fmt: skip
+               "recorded_at": NOW - timedelta(hours=5), "assigned_to": None, "withdrawal": None,
+               "has_details": True, "is_doubted": False}  # fmt: skip
+LVIV: Json = {"state": "approved", "assigned_to": "lviv"}
 
 
 def message(state: str, reason: str | None = None, due_at: datetime = NOW) -> Aside:
@@ -99,6 +106,8 @@ def test_an_item_that_nobody_has_entered_is_to_be_entered() -> None:
     assert "hormone" not in hidden.line + hidden.todo[0]
     other = standing({**WAITS, "blocked_resource": "slot"}, NOW, unknown_items={"hormone_pack"})
     assert other.todo == (MORE_OF["slot"] + WAKES,), "a slot may be called like an item"
+    offered = standing({**WAITS, "wait": "offered"}, NOW, unknown_items={"hormone_pack"})
+    assert "another region was asked" in offered.todo[0], "goods would not wake it"
     (one,) = of_needs([WAITS], NOW, [], [], [], unknown_items={"hormone_pack"})
     assert one == found
 
@@ -122,7 +131,20 @@ def test_there_is_a_word_for_everything_that_a_need_may_wait_for() -> None:
 
 @pytest.mark.parametrize("wait", BY_WAIT)
 def test_why_it_waits_decides_what_is_to_be_done(wait: str) -> None:
-    assert standing({**WAITS, "wait": wait}, NOW).todo == (BY_WAIT[wait],)
+    offered = {"offered_to": "lviv", "offered_until": NOW}
+    (todo,) = standing({**WAITS, "wait": wait, **offered}, NOW).todo
+    assert todo == BY_WAIT[wait].format(region="lviv", until=" until 2026-03-01 12:00")
+    assert ("lviv" in todo) == (wait == "offered")
+
+
+@pytest.mark.parametrize("state", ["approved", "waitlisted"])
+def test_what_was_taken_on_trial_waits_for_the_region_that_it_comes_from(state: str) -> None:
+    need = {**WAITS, "state": state, "supply": 2, "deadline_at": NOW, "from_region": "lviv"}
+    found = standing({**need, "pending": True}, NOW)
+    assert found.line.endswith("; taken on trial, waits until lviv confirms it")
+    assert found.todo[-1] == ON_TRIAL.format(region="lviv")
+    over = standing({**need, "pending": True, "state": "cancelled"}, NOW)
+    assert "on trial" not in over.line + standing(need, NOW).line
 
 
 @pytest.mark.parametrize(("reason", "todo"), [*HINDRANCES.items(), (None, "decides")])
@@ -188,6 +210,29 @@ def test_who_knows_comes_or_is_paid() -> None:
     assert "payout" not in settled.line
     refused = standing(TOLD, NOW, Aside(payout={**DRAFT, "state": "rejected", "reason": "AC01"}))
     assert "was refused by the bank (AC01)" in refused.line
+
+
+@pytest.mark.parametrize(
+    ("payout", "line", "todo"),
+    [
+        (LVIV, "until the office of lviv pays it", "finance may ask it back"),
+        ({**LVIV, "state": "exported"}, "by the office of lviv", "that office settles it"),
+        ({**LVIV, "withdrawal": "returned"}, "asked back from the office of lviv", ASKED_BACK[1]),
+        ({**LVIV, "state": "returned"}, *BY_PAYOUT["returned"]),
+        ({"has_details": False}, *NO_DETAILS),
+        ({"has_details": False, "state": "approved"}, *BY_PAYOUT["approved"]),
+        ({"is_doubted": True}, *MAYBE_PAID),
+        ({"is_doubted": True, "state": "approved"}, *MAYBE_PAID),
+        ({"is_doubted": True, "state": "exported"}, *MAYBE_PAID),
+        ({"is_doubted": True, "state": "accepted"}, *BY_PAYOUT["accepted"]),
+    ],
+)
+def test_no_step_is_advised_that_payments_refuses(payout: Json, line: str, todo: str) -> None:
+    found = standing(TOLD, NOW, Aside(payout={**DRAFT, **payout}))
+    assert line in found.line
+    (said,) = found.todo
+    assert todo in said
+    assert ("bank file" in said) == (todo == BY_PAYOUT["approved"][1])
 
 
 UNTOLD = (

@@ -214,6 +214,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
         "a handoff of {{ $labels.region }} to {{ $labels.peer }} has no answer for {{ $value }} s",
         "A referral or a payout for the other region has not arrived, though the link is up.",
         ("`aidmesh status --data DIR`: how many wait.",
+         ("`aidmesh doctor --data DIR` names the oldest, and whom it is for; "
+         "`aidmesh trace ID --data DIR` tells its story."),
          "The peer: `aidmesh dead list --data DIR` and whether its service runs."),
         (("Have the peer see to its dead letters; the handoff is sent again by itself until it is "
          "answered."),
@@ -234,7 +236,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
         "{{ $value }} holds of {{ $labels.service }} of {{ $labels.region }} are over and still "
         "hold",
         "Goods, places or money are kept from people who wait for them.",
-        ("`aidmesh doctor --data DIR`.",
+        (("`aidmesh doctor --data DIR` names the need of the oldest; `aidmesh trace ID --data DIR` "
+          "tells its story."),
          "`aidmesh logs 'event=sweep.*' --since 15m --data DIR`: does the sweep fail?"),
         ("Restart the service; if it stays, report the line with the exception as a bug.",),
     ),
@@ -331,7 +334,8 @@ ALERTS: Final[tuple[Alert, ...]] = (
         "{{ $value | humanizeDuration }}",
         "The money is gone at the sender and not there at the receiver.",
         ("`aidmesh status --data DIR`: the link.",
-         "`aidmesh trace ID --data DIR` with the allotment's id."),
+         ("`aidmesh doctor --data DIR` names the allotment of the oldest; "
+         "`aidmesh trace ID --data DIR` tells its story.")),
         ("The link is dark: it is credited when it returns.",
          "The link is up: the receiver's dead letters.",
          ("The receiver will not come back: two leads declare it lost at the desk. What it had "

@@ -261,7 +261,7 @@ async def _region(
     looks: list[tuple[str, Awaitable[list[Finding]]]] = []
     # What is away is said already, and would only be waited for.
     if status.postgres:
-        looks += [(f"{name} {each}", _service(name, entry, each)) for each in WITH_DATABASE]
+        looks += [(f"{name} {each}", stuck(name, entry, each)) for each in WITH_DATABASE]
         looks += [(f"{name} postgres", _server(name, dsn)) for dsn in entry.server_dsns]
         looks.append((f"{name} inventory", entered(name, entry, ASK_S_MAX)))
     if status.postgres and status.nats:
@@ -283,7 +283,11 @@ async def _looked(where: str, look: Awaitable[list[Finding]]) -> list[Finding]:
         ]  # fmt: skip
 
 
-async def _service(region: str, entry: RegionEntry, service: str) -> list[Finding]:
+async def stuck(region: str, entry: RegionEntry, service: str) -> list[Finding]:
+    """What does not go on in a service, by the questions that its database is asked.
+
+    Raises as `AWAY`.
+    """
     conn = await asyncpg.connect(
         entry.admin_dsn(service), timeout=ASK_S_MAX, command_timeout=ASK_S_MAX
     )
@@ -294,15 +298,23 @@ async def _service(region: str, entry: RegionEntry, service: str) -> list[Findin
             row = await conn.fetchrow(question.sql)
             if row is not None and row["rows"]:
                 seconds = (now - row["since"]).total_seconds()
-                found.append(answered(question, f"{region} {service}", row["rows"], seconds))
+                where, oldest = f"{region} {service}", row.get("oldest")
+                found.append(answered(question, where, row["rows"], seconds, oldest))
         return found
     finally:
         await close_database(conn)
 
 
-def answered(question: Question, where: str, rows: int, seconds: float) -> Finding:
-    """What a question's answer says; of what is dated ahead, `seconds` are negative."""
+def answered(
+    question: Question, where: str, rows: int, seconds: float, oldest: object = None
+) -> Finding:
+    """What a question's answer says, and which command tells more of the oldest.
+
+    Of what is dated ahead, `seconds` are negative.
+    """
     what = question.what.format(rows=rows, age=age(abs(seconds)))
+    if oldest is not None:
+        what += f"; the oldest: aidmesh trace {oldest}"
     return Finding(question.harm, where, what, question.why, question.do)
 
 

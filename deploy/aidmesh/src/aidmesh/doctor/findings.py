@@ -38,6 +38,8 @@ class Question:
         harm, why, do: as in `Finding`.
         what: with `{rows}` and `{age}` of the oldest.
         sql: returns `rows` and `since`, the oldest's moment; of what is dated ahead the last one's.
+            Where `aidmesh trace` tells more of the oldest also `oldest`, by which id, with a remark
+            in brackets if need be. Never a person's.
     """
 
     harm: Literal["error", "warning", "note"]
@@ -47,8 +49,15 @@ class Question:
     sql: str
 
 
-def _count(table: str, since: str, condition: str) -> str:
-    return f"SELECT count(*) AS rows, min({since}) AS since FROM {table} WHERE {condition}"  # noqa: S608 - our own words
+def _count(table: str, since: str, condition: str, oldest: str | None = None) -> str:
+    """Ask for rows of a table; `oldest` is what is said of the oldest, NULL where nothing is."""
+    named = (
+        ""
+        if oldest is None
+        else f", (array_agg({oldest} ORDER BY {since}) FILTER (WHERE {oldest} IS NOT NULL))[1] "
+        "AS oldest"
+    )
+    return f"SELECT count(*) AS rows, min({since}) AS since{named} FROM {table} WHERE {condition}"  # noqa: S608 - our own words
 
 
 def _standing(*standings: str) -> str:
@@ -63,6 +72,11 @@ def _standing(*standings: str) -> str:
     )
 
 
+_MAYBE_PAID: Final = (
+    "EXISTS (SELECT FROM unproven u "
+    "WHERE u.id IN (payout.id, payout.need_id) AND u.cleared_at IS NULL)"
+)
+"""True of a payout that another question asks about."""
 SWEEPS_LATE: Final = "interval '2 minutes'"
 
 EVERY_SERVICE: Final[tuple[Question, ...]] = (
@@ -96,7 +110,8 @@ EVERY_SERVICE: Final[tuple[Question, ...]] = (
         "aidmesh status shows the links; if they are up, ask the peer for its dead letters.",
         _count("handoff", "created_at",
                "status = 'waiting' AND created_at < now() - interval '15 minutes' "
-               f"AND NOT {_standing('lost', 'retired')}"),
+               f"AND NOT {_standing('lost', 'retired')}",
+               "format('%s (to %s, %s tries)', headers ->> 'ce-subject', to_region, tries)"),
     ),
     Question(
         "warning",
@@ -122,15 +137,15 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             "{rows} needs stand as held though their hold is over for {age}",
             "The sweep of intake does not run: they neither get aid nor a place in the queue.",
             "aidmesh logs service=intake 'event=sweep.*' 'level>=warning'; restart intake.",
-            _count("need", "deadline_at", f"deadline_at < now() - {SWEEPS_LATE}"),
+            _count("need", "deadline_at", f"deadline_at < now() - {SWEEPS_LATE}", "id"),
         ),
         Question(
             "note",
             "{rows} needs ask for a person's attention, the oldest since {age}",
             "Something about them does not fit, and the rules don't decide it.",
-            "Open them at the desk (Needs); aidmesh trace ID tells their story.",
+            "Open them at the desk (Needs); aidmesh trace tells their story.",
             _count("need", "changed_at",
-                   "attention IS NOT NULL AND changed_at < now() - interval '1 day'"),
+                   "attention IS NOT NULL AND changed_at < now() - interval '1 day'", "id"),
         ),
         Question(
             "note",
@@ -156,7 +171,7 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             "The sweep of inventory does not run: goods and places are kept from others.",
             "aidmesh logs service=inventory 'level>=warning'; restart inventory.",
             _count("reservation", "hold_until",
-                   f"state = 'held' AND hold_until < now() - {SWEEPS_LATE}"),
+                   f"state = 'held' AND hold_until < now() - {SWEEPS_LATE}", "need_id"),
         ),
         Question(
             "note",
@@ -182,7 +197,7 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             "The sweep of payments does not run: money is kept from others.",
             "aidmesh logs service=payments 'level>=warning'; restart payments.",
             _count("commitment", "hold_until",
-                   f"state = 'held' AND hold_until < now() - {SWEEPS_LATE}"),
+                   f"state = 'held' AND hold_until < now() - {SWEEPS_LATE}", "need_id"),
         ),
         Question(
             "note",
@@ -191,6 +206,25 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             "An approver sees to them at the desk (Money).",
             _count("payout", "recorded_at",
                    "state = 'draft' AND recorded_at < now() - interval '3 days'"),
+        ),
+        Question(
+            "note",
+            "{rows} approved payouts wait to be paid, the oldest for {age}",
+            "People wait for money that is theirs.",
+            "Finance pays them, or makes the bank file, at the desk (Money).",
+            _count("payout", "recorded_at",
+                   "state = 'approved' AND assigned_to IS NULL "
+                   f"AND recorded_at < now() - interval '3 days' AND NOT {_MAYBE_PAID}"),
+        ),
+        Question(
+            "note",
+            "{rows} approved payouts wait for another region's office, the oldest for {age}",
+            "People wait for money that is theirs; here nobody can pay it.",
+            "aidmesh status shows the link; finance there pays them, or here asks them back (desk: "
+            "Money).",
+            _count("payout", "recorded_at",
+                   "state = 'approved' AND assigned_to IS NOT NULL "
+                   "AND recorded_at < now() - interval '3 days'", "need_id"),
         ),
         Question(
             "warning",
@@ -211,10 +245,10 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             "note",
             "{rows} transfers of money are in transit, the oldest for {age}",
             "The sender counts the money as gone, the receiver can't use it.",
-            "aidmesh trace with the transfer's id; aidmesh status shows the links.",
+            "aidmesh trace with the id of its allotment; aidmesh status shows the links.",
             _count("transfer", "recorded_at",
                    "state = 'in_transit' AND recorded_at < now() - interval '1 day' "
-                   f"AND NOT {_standing('lost')}"),
+                   f"AND NOT {_standing('lost')}", "allotment_id"),
         ),
     ),
     "notification": (

@@ -2,7 +2,8 @@
 
 Events about single people never leave their region, and their story is told from that region's
 databases alone; what another region knows of them is another story, with ids of its own. The
-handoff's id is where one ends and the other begins. What all regions are told is told of each: from
+handoff's id is where one ends and the other begins: a need's referrals and payouts, which cross the
+border under ids of their own, belong to its story. What all regions are told is told of each: from
 its databases where they are here, else as the regions here heard it.
 """
 
@@ -28,11 +29,20 @@ from aidmesh_contracts.streams import Stream, event_type_of
 STEPS_MAX: Final = 2_000
 STATEMENT_S_MAX: Final = 60.0
 
+_NEEDS_OF: Final = """
+    SELECT id FROM need WHERE id = $1 OR request_id = $1 OR person_id = $1 ORDER BY id LIMIT 50
+"""
+_REFERRALS_OF: Final = """
+    SELECT id FROM referral_out WHERE need_id = ANY($1::uuid[])
+    UNION ALL
+    SELECT id FROM referral_in WHERE need_id = ANY($1::uuid[])
+"""
+_PAYOUTS_OF: Final = "SELECT id, payee_ref FROM payout WHERE need_id = ANY($1::uuid[])"
 _OUTBOX: Final = """
     SELECT event_id, created_at, stream, subject, headers, payload, status,
            NULL::text AS to_region, 0 AS tries
     FROM outbox
-    WHERE headers ->> 'ce-subject' = $1 OR headers ->> 'aid-correlation' = $1
+    WHERE headers ->> 'ce-subject' = ANY($4::text[]) OR headers ->> 'aid-correlation' = $1
        OR event_id::text = $1 OR (stream IN ('EVENTS', 'LOCAL') AND position($2 in payload) > 0)
     ORDER BY seq LIMIT $3
 """
@@ -40,7 +50,7 @@ _HANDOFFS: Final = """
     SELECT event_id, created_at, 'HANDOFF' AS stream, subject, headers, NULL::bytea AS payload,
            status, to_region, tries
     FROM handoff
-    WHERE headers ->> 'ce-subject' = $1 OR headers ->> 'aid-correlation' = $1
+    WHERE headers ->> 'ce-subject' = ANY($4::text[]) OR headers ->> 'aid-correlation' = $1
        OR event_id::text = $1 OR position($2 in payload) > 0
     ORDER BY created_at LIMIT $3
 """
@@ -58,17 +68,21 @@ _TOOK: Final = """
 _LETTERS: Final = """
     SELECT id, event_id, subject, status, reason FROM dead_letter
     WHERE status IN ('failing', 'dead') AND NOT event_id = ANY($2::uuid[])
-      AND (headers ->> 'ce-subject' = $1 OR headers ->> 'aid-correlation' = $1
+      AND (headers ->> 'ce-subject' = ANY($3::text[]) OR headers ->> 'aid-correlation' = $1
            OR event_id::text = $1)
     ORDER BY id LIMIT 50
 """
 """Letters about it whose event nobody here has said."""
 _NEEDS: Final = """
-    SELECT id, state, attempt_no, changed_at, deadline_at, blocked_resource, blocked_code,
-           wait, also_lacks, sensitive, attention, reason, supply, money, told_at, told_how,
-           message, person_id
-    FROM need WHERE id = $1 OR request_id = $1 OR person_id = $1 OR id = ANY($2::uuid[])
-    ORDER BY id LIMIT 50
+    SELECT n.id, n.state, n.attempt_no, n.changed_at, n.deadline_at, n.blocked_resource,
+           n.blocked_code, n.wait, n.also_lacks, n.sensitive, n.attention, n.reason, n.supply,
+           n.money, n.told_at, n.told_how, n.message, n.person_id, n.pending,
+           o.to_region AS offered_to, o.lapses_at AS offered_until, i.from_region
+    FROM need n
+    LEFT JOIN referral_out o ON o.need_id = n.id AND o.status = 'offered'
+    LEFT JOIN referral_in i ON i.need_id = n.id
+    WHERE n.id = $1 OR n.request_id = $1 OR n.person_id = $1 OR n.id = ANY($2::uuid[])
+    ORDER BY n.id LIMIT 50
 """
 _ITEMS: Final = "SELECT code FROM item WHERE code = ANY($1::text[])"
 _ASIDE: Final = {
@@ -77,8 +91,13 @@ _ASIDE: Final = {
         WHERE need_id = ANY($1::uuid[]) ORDER BY attempt_no
     """,
     "payments": """
-        SELECT need_id, id, state, reason, recorded_at FROM payout
-        WHERE need_id = ANY($1::uuid[]) ORDER BY recorded_at
+        SELECT p.need_id, p.id, p.state, p.reason, p.recorded_at, p.assigned_to, p.withdrawal,
+               p.payee_ref IS NULL OR EXISTS (SELECT FROM payee e WHERE e.payee_ref = p.payee_ref)
+                   AS has_details,
+               EXISTS (SELECT FROM unproven u
+                       WHERE u.id IN (p.id, p.need_id) AND u.cleared_at IS NULL) AS is_doubted
+        FROM payout p
+        WHERE p.need_id = ANY($1::uuid[]) ORDER BY p.recorded_at
     """,
     "notification": """
         SELECT need_id, attempt_no, state, reason, due_at FROM message
@@ -122,8 +141,9 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         # In one order, whoever answered first: a story reads the same each time.
         places = [(region, service) for region in regions for service in WITH_DATABASE]
         opened = {place: opened[place] for place in places}
+        names = {region: await _names(opened, region, wanted) for region in regions}
         each = await asyncio.gather(
-            *(_said(conn, region, service, wanted) for (region, service), conn in opened.items())
+            *(_said(conn, *place, wanted, names[place[0]]) for place, conn in opened.items())
         )
         others = await heard(mesh, regions, wanted)
         said = of_one_story([*(one for many in each for one in many), *others.said], str(wanted))
@@ -136,7 +156,7 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         )
         letters = await asyncio.gather(
             *(
-                _letters(conn, *place, wanted, ids)
+                _letters(conn, *place, wanted, names[place[0]], ids)
                 for place, conn in opened.items()
                 if place[0] in (homes or regions)
             )
@@ -164,12 +184,29 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         )
 
 
-async def _said(conn: asyncpg.Connection, region: str, service: str, wanted: UUID) -> list[Said]:
+async def _names(
+    opened: Mapping[tuple[str, str], asyncpg.Connection], region: str, wanted: UUID
+) -> list[str]:
+    """All that a region speaks under of a need, request or person: the id, and those that cross.
+
+    Each region has its own: the referral of a need here is that of another need there.
+    """
+    intake, payments = opened[region, "intake"], opened[region, "payments"]
+    needs = {wanted, *(row["id"] for row in await intake.fetch(_NEEDS_OF, wanted))}
+    referrals = await intake.fetch(_REFERRALS_OF, needs)
+    payouts = await payments.fetch(_PAYOUTS_OF, needs)
+    known = [wanted, *(each for row in (*referrals, *payouts) for each in row.values())]
+    return [str(each) for each in dict.fromkeys(known) if each is not None]
+
+
+async def _said(
+    conn: asyncpg.Connection, region: str, service: str, wanted: UUID, names: Sequence[str]
+) -> list[Said]:
     text = str(wanted)
     rows = [
         row
         for query in (_OUTBOX, _HANDOFFS)
-        for row in await conn.fetch(query, text, text.encode(), STEPS_MAX)
+        for row in await conn.fetch(query, text, text.encode(), STEPS_MAX, names)
     ]
     return [
         Said(
@@ -217,11 +254,16 @@ async def _took(
 
 
 async def _letters(
-    conn: asyncpg.Connection, region: str, service: str, wanted: UUID, known: Sequence[UUID]
+    conn: asyncpg.Connection,
+    region: str,
+    service: str,
+    wanted: UUID,
+    names: Sequence[str],
+    known: Sequence[UUID],
 ) -> list[str]:
     return [
         letter_trouble(event_type_of(row["subject"]), region, service, row["id"], row["reason"])
-        for row in await conn.fetch(_LETTERS, str(wanted), known)
+        for row in await conn.fetch(_LETTERS, str(wanted), known, names)
     ]
 
 

@@ -26,6 +26,7 @@ MORE_OF: Final = {
     "slot": "enter more appointments, or one has to be given up",
     "money": "finance receives an instalment or allots money that fits (desk: Money)",
 }
+OFFERED: Final = "offered"
 WAKES: Final = "; that wakes it"
 """Ends what is said of that which a need waits for; more of what it lacks besides wakes nobody."""
 BY_WAIT: Final = {
@@ -36,7 +37,8 @@ BY_WAIT: Final = {
     "recalled": "the allotment was recalled; finance finds other money (desk: Money)",
     "hold_expired": "answers came too late; it is asked anew by itself",
     "not_collected": "what was set aside was not collected; a caseworker talks to the person",
-    "offered": "another region was asked to help; it has not answered yet (desk: Needs)",
+    OFFERED: "{region} was asked to help and may accept it{until}, then it waits as before "
+    "(desk: Needs); aidmesh status shows the link",
 }
 ENTER: Final = (
     "nobody has entered {item}: a logistician enters it (desk: Stock, Sites) under exactly the "
@@ -60,6 +62,36 @@ BY_PAYOUT: Final = {
     "rejected": ("was refused by the bank", "finance corrects the payee's details, desk: Money"),
     "returned": ("came back from the bank", "finance corrects the payee's details, desk: Money"),
 }
+ON_TRIAL: Final = (
+    "{region} still has it, and lets go by itself once it hears that all is held here: "
+    "aidmesh status shows the link"
+)
+BY_OFFICE: Final = {
+    "approved": (
+        "waits until the office of {region} pays it",
+        "that office has it: aidmesh status shows the link; finance may ask it back, desk: Money",
+    ),
+    "exported": (
+        "was sent to the bank by the office of {region}",
+        "that office settles it: aidmesh status shows the link",
+    ),
+}
+"""What another region's office pays: here nobody can but ask it back."""
+ASKED_BACK: Final = (
+    "was asked back from the office of {region}",
+    "what that office answers decides: aidmesh status shows the link",
+)
+MAYBE_PAID: Final = (
+    "may have been paid already",
+    "finance looks at the bank's statement, and settles or clears it (desk: Money, top notice)",
+)
+NO_DETAILS: Final = (
+    "waits for its payee's details",
+    (
+        "above the float limit nobody approves it without: aidmesh dead list; if they still do "
+        "not come, a caseworker enters them again at the need (desk: Needs)"
+    ),
+)
 IS_IT_UP: Final = "aidmesh status: is"
 """Begins a guess, for where nothing is seen that is in the way."""
 SWEEP: Final = (
@@ -84,7 +116,8 @@ class Aside:
 
     Attributes:
         reservation: the last one: state, hold_until, collect_by.
-        payout: the last one: id, state, reason, recorded_at.
+        payout: the last one: id, state, reason, recorded_at, assigned_to, withdrawal, has_details,
+            is_doubted.
         message: that of the need's attempt: state, reason, due_at.
     """
 
@@ -150,6 +183,10 @@ def standing(
     since = f"{need['changed_at']:%Y-%m-%d %H:%M}"
     line = f"need {need['id']} is {need['state']} since {since} (attempt {need['attempt_no']})"
     line += f": {waits}" if waits else ""
+    if need["pending"] and need["state"] in {"approved", "held", "waitlisted"}:
+        region = need["from_region"]
+        line += f"; taken on trial, waits until {region} confirms it"
+        todo = [*todo, ON_TRIAL.format(region=region)]
     if need["attention"]:
         line += f"; attention: {need['attention']}"
         todo = [*todo, "a caseworker looks at what does not fit (desk: Needs) and settles it"]
@@ -182,16 +219,23 @@ def _lacks(need: Json, unknown_items: Collection[str]) -> tuple[str, list[str]]:
     for lack in lacks_of(need):
         code = "" if need["sensitive"] else f" {lack.code}"
         wakes = "" if said else WAKES
-        if lack.resource == "stock" and lack.code in unknown_items:
+        is_unknown = lack.resource == "stock" and lack.code in unknown_items
+        if is_unknown and lack.wait != OFFERED:  # goods that come here would not wake it
             item = "its item" if need["sensitive"] else f"item {lack.code}"
             why, do = "not entered", ENTER.format(item=item) + wakes
         else:
             why = lack.wait
             do = BY_WAIT.get(lack.wait) or MORE_OF[lack.resource] + wakes
+            do = do.format(region=need["offered_to"] or "another region", until=_until(need))
         said.append(f"{lack.resource}{code} ({why})")
         todo.append(do)
     also = f"; besides it lacked {said[1]}" if len(said) > 1 else ""
     return f"waits for {said[0]}{also}", todo
+
+
+def _until(need: Json) -> str:
+    until = need["offered_until"]
+    return f" until {until:%Y-%m-%d %H:%M}" if isinstance(until, datetime) else ""
 
 
 def _asked(need: Json, now: datetime) -> tuple[str, list[str]]:
@@ -257,10 +301,23 @@ def _telling(need: Json, now: datetime, message: Json | None) -> tuple[str, str]
 def _paying(payout: Json | None, now: datetime) -> tuple[str, str]:
     if payout is None or payout["state"] not in BY_PAYOUT:
         return "", ""
-    waits, do = BY_PAYOUT[str(payout["state"])]
+    waits, do = _step_of(payout)
     lasts = age((now - cast("datetime", payout["recorded_at"])).total_seconds())
     reason = f" ({payout['reason']})" if payout["reason"] else ""
     return f"payout {cast('UUID', payout['id'])} {waits}{reason}, {lasts} old", do
+
+
+def _step_of(payout: Json) -> tuple[str, str]:
+    """What a payout waits for, and a step that payments does not refuse."""
+    state, office = str(payout["state"]), payout["assigned_to"]
+    if office is not None and state in BY_OFFICE:
+        waits, do = BY_OFFICE[state] if payout["withdrawal"] is None else ASKED_BACK
+        return waits.format(region=office), do
+    if payout["is_doubted"] and state in {"draft", "approved", "exported"}:
+        return MAYBE_PAID
+    if not payout["has_details"] and state == "draft":
+        return NO_DETAILS
+    return BY_PAYOUT[state]
 
 
 def todo_of(stand: Sequence[Standing], trouble: Sequence[str]) -> tuple[str, ...]:
