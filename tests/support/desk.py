@@ -281,6 +281,7 @@ def _fixed() -> dict[str, object]:
             "person_id": str(number("person")), "version": 3, "languages": ["uk"], "area": "UA80",
             "origin_area": "UA63", "consents": {"contact": iso(-3)},
             "household_id": str(number("household")),
+            "household_ids": [str(number("household"))],
             "details": {"client_code": "КИ-0417", "chosen_name": "Саша", "contact": {
                 "channel": "sms", "address": "+380 50 000 0000", "hours_from": "10:00",
                 "hours_to": "18:00", "wording": "neutral", "safe": True}}},

@@ -1,5 +1,7 @@
 """Leaving and changing a household: limits part ways, what was given stays where it was."""
 
+from uuid import UUID, uuid4
+
 import pytest
 
 from aidmesh_chassis.auth import Role
@@ -61,6 +63,44 @@ async def test_a_merged_record_leaves_with_its_person(world: World) -> None:
     assert (await ask(world, "food_parcel", 3, **whole))["state"] == "approved"
     await leave(world, home, root)
     assert (await ask(world, "food_parcel", person_id=root))["state"] == "approved"
+
+
+async def test_who_belongs_to_a_household_by_a_merged_record_alone_leaves_it(
+    world: World,
+) -> None:
+    members, home = await family(world)
+    root = await person(world, "fled")
+    assert (await world.get(f"/v1/persons/{root}"))["household_ids"] == []
+    made = await world.post(f"/v1/persons/{members[1]}:merge", {"into_person_id": root})
+    (proposed,) = (await world.get("/v1/merges"))["merges"]
+    assert proposed["households_differ"]
+    await world.post(f"/v1/merges/{made['merge_id']}:confirm", None, Role.LEAD, by=uuid4())
+    shown = await world.get(f"/v1/persons/{root}")
+    assert (shown["household_id"], shown["household_ids"]) == (None, [home])
+    await leave(world, home, root)
+    assert (await world.get(f"/v1/persons/{root}"))["household_ids"] == []
+    who = (await world.get(f"/v1/households/{home}"))["person_ids"]
+    assert who == sorted([members[0], members[2]])
+    async with world.db.read() as conn:
+        query = "SELECT household_id FROM person WHERE id = $1"
+        assert await conn.fetchval(query, UUID(members[1])) is None
+
+
+async def test_the_household_of_the_own_record_is_named_first(world: World) -> None:
+    members, home = await family(world)
+    root = await person(world, "root", household_code="own")
+    own = (await world.get(f"/v1/persons/{root}"))["household_id"]
+    # Two of one household are merged into somebody of another.
+    for each in members[:2]:
+        await world.merge(each, root)
+    assert (await world.get(f"/v1/persons/{root}"))["household_ids"] == [own, home]
+    await join(world, own, members[2])
+    await world.post(f"/v1/persons/{members[2]}:merge", {"into_person_id": root})
+    (proposed,) = (await world.get("/v1/merges"))["merges"]
+    assert proposed["households_differ"]
+    await join(world, own, root)
+    (proposed,) = (await world.get("/v1/merges"))["merges"]
+    assert not proposed["households_differ"]
 
 
 async def test_only_members_leave(world: World) -> None:

@@ -73,6 +73,7 @@ def _merge(
         "proposed_by": str(number(by)),
         "proposed_at": at(-500),
         "decided_by": None,
+        "households_differ": False,
     }
 
 

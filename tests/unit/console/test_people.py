@@ -17,7 +17,7 @@ from aidmesh_intake.api.persons import PersonChange
 from aidmesh_intake.handlers import people
 from support.desk import main_of
 from support.made_up.basics import number, problem
-from support.made_up.needs import need
+from support.made_up.needs import MERGES, need
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -213,6 +213,47 @@ async def test_somebody_leaves_their_household(browser: "Browser") -> None:
     assert path == f"/v1/households/{home}:leave"
     assert body == {"person_ids": [str(PERSON)]}
     assert headers["idempotency-key"] == KEY
+
+
+async def test_somebody_leaves_each_household_that_they_belong_to_by_any_record(
+    browser: "Browser",
+) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    homes = [str(number(each)) for each in ("household", "of another record")]
+    found = KNOWN.model_dump(mode="json")
+
+    async def shown(own: str | None, ids: list[str]) -> str:
+        known = found | {"household_id": own, "household_ids": ids}
+        browser.desk.region.answers[f"GET /v1/persons/{PERSON}"] = (200, known)
+        return (await browser.get(f"/people/{PERSON}")).text
+
+    def forms(page: str) -> list[str]:
+        assert page.count(f'action="/people/{PERSON}/leave"') == page.count('name="household_id"')
+        return re.findall(r'name="household_id" value="([^"]+)"', page)
+
+    other = "by another record"
+    page = await shown(None, homes[1:])
+    assert forms(page) == homes[1:]
+    assert other in page
+    page = await shown(homes[0], homes)
+    assert forms(page) == homes
+    assert page.count(other) == 1
+    assert forms(await shown(None, [])) == []
+    # The one that was to be left is opened again.
+    await shown(homes[0], homes)
+    page = (await browser.post(f"/people/{PERSON}/leave", household_id=homes[1])).text
+    opened = [" open>" in each for each in re.findall(r"<details[^>]*><summary>Leave", page)]
+    assert opened == [False, True]
+
+
+async def test_a_proposal_tells_of_a_household_that_would_be_theirs_too(browser: "Browser") -> None:
+    await browser.sign_in(Role.LEAD)
+    warned = "once they are merged, the person belongs to it"
+    assert warned not in (await browser.get("/merges")).text
+    rows = [MERGES[0] | {"households_differ": True}, MERGES[1]]
+    browser.desk.region.answers["GET /v1/merges"] = (200, {"merges": rows, "next": None})
+    for path in ("/merges", f"/people/{PERSON}"):
+        assert (await browser.get(path)).text.count(warned) == 1
 
 
 @pytest.mark.parametrize("path", ["/merges", f"/people/{PERSON}"])

@@ -324,7 +324,9 @@ class Details(View):
 
 
 class Person(View):
-    """A person, for a caseworker; `version` is told back when they are changed."""
+    """A person, for a caseworker; `version` is told back when they are changed.
+
+    They belong to `household_ids`, their own record's and those of records merged into it."""
 
     person_id: UUID
     version: int
@@ -333,6 +335,7 @@ class Person(View):
     area: str | None
     origin_area: str | None
     household_id: UUID | None = None
+    household_ids: tuple[UUID, ...] = ()
     consents: Mapping[str, date]
 
 
@@ -343,7 +346,9 @@ class Household(View):
 
 
 class Merge(View):
-    """A record behind another: proposed, or merged and in force."""
+    """A record behind another: proposed, or merged and in force.
+
+    `households_differ` says that one of the two belongs to a household and the other does not."""
 
     merge_id: UUID
     person_id: UUID
@@ -351,6 +356,7 @@ class Merge(View):
     state: Literal["proposed", "merged"]
     proposed_by: UUID | None
     proposed_at: datetime
+    households_differ: bool = False
 
 
 class Merges(Page):

@@ -25,7 +25,12 @@ class MergeIn(Body):
 
 
 class MergeView(BaseModel):
-    """One record behind another: `proposed`, or `merged` and in force."""
+    """One record behind another: `proposed`, or `merged` and in force.
+
+    Attributes:
+        households_differ: of what is proposed, whether one of the two belongs to a household to
+            which the other does not: they would belong to it too.
+    """
 
     merge_id: UUID
     person_id: UUID
@@ -34,6 +39,7 @@ class MergeView(BaseModel):
     proposed_by: UUID | None
     proposed_at: datetime
     decided_by: UUID | None
+    households_differ: bool = False
 
 
 class MergePage(BaseModel):
@@ -75,6 +81,7 @@ async def list_merges(
                 proposed_by=row["proposed_by"],
                 proposed_at=row["proposed_at"],
                 decided_by=row["decided_by"],
+                households_differ=row["households_differ"],
             )
             for row in kept
         ],

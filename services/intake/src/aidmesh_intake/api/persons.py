@@ -47,7 +47,13 @@ router = Routes(prefix="/v1", tags=["persons"])
 
 
 class PersonView(BaseModel):
-    """A person, decrypted for a caseworker."""
+    """A person, decrypted for a caseworker.
+
+    Attributes:
+        household_id: the household of the record that stands for them.
+        household_ids: this one, if any, then those of the records that were merged into theirs:
+            they belong to all of these.
+    """
 
     person_id: UUID
     details: Details
@@ -55,6 +61,7 @@ class PersonView(BaseModel):
     area: str | None
     origin_area: str | None
     household_id: UUID | None
+    household_ids: tuple[UUID, ...] = ()
     consents: Consents
     version: int
 
@@ -340,6 +347,7 @@ async def _view(ctx: Context, tx: Tx, person: PersonRow, staff_id: UUID) -> Pers
         raise not_found()
     details = vault.show(vault.locker(person.id, person.wrapped_key), person.id, person.details)
     await access.note_access(tx.conn, staff_id, [person.id], "opened")
+    others = (await household_store.behind(tx.conn, [person.id])).get(person.id, [])
     return PersonView(
         person_id=person.id,
         details=details,
@@ -347,6 +355,7 @@ async def _view(ctx: Context, tx: Tx, person: PersonRow, staff_id: UUID) -> Pers
         area=person.area,
         origin_area=person.origin_area,
         household_id=person.household_id,
+        household_ids=tuple(dict.fromkeys(filter(None, (person.household_id, *others)))),
         consents=person.consents,
         version=person.version,
     )

@@ -158,7 +158,16 @@ async def merges(
     """What is proposed, oldest first; of one person also what was merged into them."""
     return await conn.fetch(
         """
-        SELECT m.id, m.person_id, m.into_id, m.state, m.proposed_by, m.proposed_at, m.decided_by
+        SELECT m.id, m.person_id, m.into_id, m.state, m.proposed_by, m.proposed_at, m.decided_by,
+            m.state = 'proposed' AND ARRAY(
+                SELECT DISTINCT r.household_id FROM person r
+                WHERE (r.id = p.id OR r.merged_into = p.id) AND r.household_id IS NOT NULL
+                ORDER BY 1
+            ) <> ARRAY(
+                SELECT DISTINCT r.household_id FROM person r
+                WHERE (r.id = i.id OR r.merged_into = i.id) AND r.household_id IS NOT NULL
+                ORDER BY 1
+            ) AS households_differ
         FROM person_merge m
         JOIN person p ON p.id = m.person_id JOIN person i ON i.id = m.into_id
         WHERE p.erased_at IS NULL AND i.erased_at IS NULL
