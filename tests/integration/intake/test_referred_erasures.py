@@ -7,6 +7,8 @@ import pytest
 
 import aidmesh_intake
 from aidmesh_chassis import handoff
+from aidmesh_chassis.auth import Role
+from aidmesh_chassis.erasures import Erasure
 from aidmesh_contracts.intake import NeedConfirmedV1, NeedWithdrawnV1
 from aidmesh_contracts.intake_referrals import (
     ReferralConfirmedV1,
@@ -14,9 +16,9 @@ from aidmesh_contracts.intake_referrals import (
     ReferralRefusedV1,
     ReferralWithdrawnV1,
 )
-from aidmesh_intake.handlers import merging
-from integration.intake.referred import ASKED_ON, Two
-from integration.intake.test_one_person import person, started
+from aidmesh_intake.handlers import merging, restoring
+from integration.intake.referred import ASKED_ON, LVIV, Two, wait_for_parcel
+from integration.intake.test_one_person import AGREED, person, started
 from integration.intake.world import only
 
 SAID_OF_PEOPLE = "SELECT count(*) FROM handoff WHERE convert_from(payload, 'UTF8') LIKE '%sealed%'"
@@ -145,6 +147,60 @@ async def test_who_takes_their_consent_back_is_offered_no_more(two: Two) -> None
     assert await lviv.world.state(theirs) == "cancelled"
     assert not await lviv.is_readable(theirs)
     assert await kyiv.world.state(need_id) == "waitlisted"
+
+
+async def offered_for_another(two: Two) -> tuple[UUID, UUID, str, UUID, UUID]:
+    """A need of somebody who did not agree, offered in the name of who stood for them.
+
+    Returns:
+        the need, the record of whom it is for, the one that stood for it, the offer of that need,
+        and an offer of that other person's own.
+    """
+    world = two.kyiv.world
+    agreed = {"referral": str(ASKED_ON)} | AGREED
+    own = await wait_for_parcel(
+        two.kyiv, "UA80", agreed, ASKED_ON, chosen_name="Root", client_code="root"
+    )
+    theirs = await two.offer(own)
+    need_id = await wait_for_parcel(two.kyiv, "UA80", {}, ASKED_ON)
+    record, root = await two.kyiv.person_of(need_id), str(await two.kyiv.person_of(own))
+    refer = {"to_region": "lviv", "place_area": LVIV}
+    await world.post(f"/v1/needs/{need_id}:refer", refer, status=409)
+    await world.merge(record, root)
+    return need_id, record, root, await two.offer(need_id), theirs
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_was_offered_in_anothers_name_is_taken_back_when_they_are_parted(
+    two: Two, *, heard: bool
+) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, record, root, referral_id, own = await offered_for_another(two)
+    if heard:
+        await two.exchange()
+    await kyiv.world.post(f"/v1/persons/{record}:unmerge", None, Role.LEAD)
+    assert await two.status("kyiv", referral_id) == "withdrawn"
+    assert await kyiv.world.state(need_id) == "waitlisted"
+    assert await two.status("kyiv", own) == "offered"
+    # Whoever stood for them is erased then: nothing that names them waits for Lviv.
+    await kyiv.world.post(f"/v1/persons/{root}:erase", None, Role.LEAD)
+    assert await kyiv.value(SAID_OF_PEOPLE) == 0
+    await two.exchange()
+    assert await lviv.value("SELECT count(*) FROM referral_in WHERE sealed IS NOT NULL") == 0
+    await lviv.world.post(f"/v1/referrals/{referral_id}:take", status=409)
+
+
+async def test_what_is_parted_by_a_restore_is_not_offered_in_anothers_name(two: Two) -> None:
+    kyiv = two.kyiv
+    need_id, record, root, referral_id, own = await offered_for_another(two)
+    async with kyiv.world.db.transaction() as tx:
+        stays = await restoring.part(tx, [Erasure(tx.now, "record", UUID(root))])
+    assert stays == [record]
+    assert await two.status("kyiv", referral_id) == "withdrawn"
+    assert await kyiv.world.state(need_id) == "waitlisted"
+    assert await two.status("kyiv", own) == "offered"
+    await kyiv.world.post(f"/v1/persons/{root}:erase", None, Role.LEAD)
+    assert await kyiv.value(SAID_OF_PEOPLE) == 0
 
 
 async def test_an_erasure_crosses_the_acceptance(two: Two) -> None:

@@ -209,7 +209,7 @@ async def change_person(
             body.consents,
         )
         if "referral" not in person.consents:
-            await referring.withdraw_all(tx, person.id, caller.staff_id)
+            await referring.withdraw_all(tx, [person.id], caller.staff_id)
         if LOOKED_FOR not in person.consents:
             await looking.end_all(tx, [person.id, *await store.merged_into(tx.conn, [person.id])])
         view = await _view(ctx, tx, person, caller.staff_id)

@@ -11,7 +11,7 @@ from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1, PersonMergedV1, PersonUnmergedV1
 from aidmesh_intake.domain.persons import card_of
-from aidmesh_intake.handlers import households, people
+from aidmesh_intake.handlers import households, people, referring
 from aidmesh_intake.store import merging as store
 from aidmesh_intake.store import persons
 from aidmesh_intake.store.persons import PersonRow
@@ -83,7 +83,8 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
     """Let a record stand for itself again, with those that had been merged into it.
 
     Each need belongs to the record that it was asked for with. The contact is used again, as far
-    as its marks and consents allow.
+    as its marks and consents allow. What other regions were offered of this record's is taken
+    back: the offers name whoever stood for it, and whether this one agrees is not known from them.
 
     Raises:
         Problem: it is not there, was erased, or stands for itself.
@@ -104,7 +105,9 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
         raise Problem(CONFLICT)
     await store.undo(tx.conn, merge.id, staff_id, tx.now)
     await persons.part(tx.conn, person_id, behind)
+    # This locks all that is open of theirs, so also what is offered.
     await households.part(tx, [person_id, root], staff_id)
+    await referring.withdraw_all(tx, [person_id], staff_id)
     await _seal(tx, vault, person, usable=True)
     tx.emit(
         PersonUnmergedV1(

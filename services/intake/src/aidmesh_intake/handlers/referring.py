@@ -102,9 +102,12 @@ async def withdraw(tx: Tx, referral_id: UUID, staff_id: UUID) -> Offer:
     return step.offer
 
 
-async def withdraw_all(tx: Tx, person_id: UUID, staff_id: UUID) -> None:
-    """Take back whatever stands for a person who does not agree any more; hold the person."""
-    needs, offers = await _lock(tx, await store.open_of(tx.conn, person_id))
+async def withdraw_all(tx: Tx, person_ids: Collection[UUID], staff_id: UUID) -> None:
+    """Take back whatever stands for persons and records merged into theirs; hold the persons.
+
+    So it is where they do not agree any more, or where it may tell of somebody else.
+    """
+    needs, offers = await _lock(tx, await store.open_of(tx.conn, person_ids))
     await _save(
         tx,
         [

@@ -8,7 +8,7 @@ from aidmesh_chassis.erasures import Erasure, Journal
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId, derive_id
 from aidmesh_contracts.intake import PersonUnmergedV1
-from aidmesh_intake.handlers import erasing
+from aidmesh_intake.handlers import erasing, referring
 from aidmesh_intake.store import merging, persons
 
 STAFF = derive_id("staff", "restore")
@@ -20,7 +20,8 @@ async def part(tx: Tx, erasures: Collection[Erasure]) -> list[UUID]:
     """Part records that are to be erased from those that are not.
 
     Whoever erases a person erases all their records, so these were parted since the backup. The
-    contact of one that stays is not used before somebody enters it anew: sealing takes a key.
+    contact of one that stays is not used before somebody enters it anew: sealing takes a key. What
+    is offered of it to other regions is taken back, since it may name whoever is to be erased.
 
     Returns:
         the records that were parted and stay.
@@ -40,6 +41,8 @@ async def part(tx: Tx, erasures: Collection[Erasure]) -> list[UUID]:
                 merge_no=merge.merge_no or 1,
             )
         )
+    stay = {merge.person_id for merge in undone} - named
+    await referring.withdraw_all(tx, sorted(stay), STAFF)
     return sorted(ends - named)
 
 
