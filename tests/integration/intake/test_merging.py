@@ -1,13 +1,14 @@
 """Two members of staff unite two records, and a lead parts them again as they were."""
 
+from collections.abc import Iterable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from aidmesh_chassis.auth import Role
-from aidmesh_contracts.intake import PersonMergedV1, PersonUnmergedV1
+from aidmesh_contracts.intake import NeedReadyV1, PersonMergedV1, PersonUnmergedV1
 from aidmesh_intake.handlers.people import FINDS_THEM, OF_SOMEBODY_ELSE
 from integration.intake.test_one_person import AGREED, CONTACT, ask, cards, person, started
-from integration.intake.world import World, only
+from integration.intake.world import World, confirmed, held, only
 
 
 async def propose(world: World, person_id: str, into: str) -> str:
@@ -93,6 +94,65 @@ async def test_a_merge_taken_back_parts_them_as_they_were(world: World) -> None:
     assert {row["need_id"] for row in rows} == {wanted["two"]}
     await unmerge(world, second, status=409)
     assert (await world.get("/v1/merges", person_id=first))["merges"] == []
+
+
+async def doubted(world: World, need_ids: Iterable[UUID]) -> list[bool]:
+    """Which of these needs are under attention since two were parted."""
+    return [(await world.need(each))["attention"] == "parted" for each in need_ids]
+
+
+async def test_what_was_asked_for_by_a_code_of_both_is_looked_at_and_told_in_person(
+    world: World,
+) -> None:
+    one, two = await person(world, "one"), await person(world, "two")
+    before = [await world.request("food_parcel", code) for code in ("one", "two")]
+    await world.merge(one, two)
+    told, coming = [await world.request(kind, "one") for kind in ("hygiene_kit", "food_voucher")]
+    assert (await world.need(told))["person_id"] == two
+    await world.feed(held(told), confirmed(told))
+    await world.post(f"/v1/needs/{told}:told")
+    await world.published()
+    await unmerge(world, one)
+    (ready,) = only(await world.published(), NeedReadyV1)
+    assert (ready.need_id, str(ready.person_id), ready.in_person) == (told, two, True)
+    assert await doubted(world, [told, coming, *before]) == [True, True, False, False]
+    (listed,) = (await world.get("/v1/needs", to_tell=True))["needs"]
+    assert (listed["need_id"], listed["message"]) == (str(told), "changed")
+    under = (await world.get("/v1/needs", attention=True))["needs"]
+    assert {row["need_id"] for row in under} == {str(told), str(coming)}
+    # What becomes ready only now is told in person too.
+    (ready,) = only(await world.feed(held(coming), confirmed(coming)), NeedReadyV1)
+    assert (ready.need_id, ready.in_person) == (coming, True)
+    # Whoever tells them has looked whose it is; else somebody says so.
+    await world.post(f"/v1/needs/{told}:told")
+    problem = await world.post(f"/v1/needs/{coming}:settle", {"reason": "given_twice"}, status=409)
+    assert problem["rule"] == "not_of_this_kind"
+    await world.post(f"/v1/needs/{coming}:settle", {"reason": "theirs"})
+    assert await doubted(world, [told, coming]) == [False, False]
+    await world.post(f"/v1/needs/{coming}:settle", {"reason": "theirs"}, status=409)
+
+
+async def test_it_is_not_looked_at_once_it_is_over(world: World) -> None:
+    one, two = await person(world, "one"), await person(world, "two")
+    await world.merge(one, two)
+    wrong, later = [await world.request(kind, "one") for kind in ("hygiene_kit", "food_parcel")]
+    await world.post(f"/v1/needs/{later}:cancel", {"reason": "moved_away"})
+    await unmerge(world, one)
+    assert await doubted(world, [wrong, later]) == [True, False]
+    await world.post(f"/v1/needs/{wrong}:cancel", {"reason": "entry_error"})
+    assert (await world.get("/v1/needs", attention=True))["needs"] == []
+
+
+async def test_what_all_asked_for_who_stood_for_a_record_is_looked_at(world: World) -> None:
+    a, b, c = [await person(world, code) for code in ("a", "b", "c")]
+    own = await world.request("hygiene_kit", "c")
+    await world.merge(a, b)
+    as_b, of_c = await world.request("hygiene_kit", "a"), await world.request("food_parcel", "c")
+    await world.merge(b, c)
+    as_c = await world.request("food_voucher", "a")
+    assert [(await world.need(each))["person_id"] for each in (as_b, as_c)] == [b, c]
+    await unmerge(world, a)
+    assert await doubted(world, [as_b, as_c, own, of_c]) == [True, True, False, False]
 
 
 async def test_the_contact_is_used_again(world: World) -> None:

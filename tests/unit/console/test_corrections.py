@@ -168,6 +168,23 @@ async def test_a_service_that_intake_recorded_is_taken_back_by_a_lead(
         assert (called, body) == (f"/v1{path}:reverse", {"reason": "entry_error"})
 
 
+async def test_whose_it_is_is_said_of_what_was_asked_for_while_two_were_one(
+    browser: "Browser",
+) -> None:
+    path = f"/needs/{number('parcel')}"
+    row = need("parcel", "food_parcel", "ready", attention="parted")
+    browser.desk.region.answers[f"GET /v1{path}"] = (200, whole(row))
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(path)).text
+    assert "asked for while two people were held for one" in page
+    assert "Undo the wrong one first" not in page
+    assert 'name="reason" value="theirs"' in page
+    sent = await browser.post(f"{path}/settle", reason="theirs")
+    assert sent.headers["location"] == f"{path}?said=settled"
+    ((called, body, _),) = browser.desk.region.posts[-1:]
+    assert (called, body) == (f"/v1{path}:settle", {"reason": "theirs"})
+
+
 async def test_a_conflict_of_what_ended_is_something_to_do(browser: "Browser") -> None:
     path = f"/needs/{number('parcel')}"
     row = need("parcel", "food_parcel", "cancelled", attention="told_to_come")

@@ -117,7 +117,9 @@ async def withdraw(merge_id: UUID, ctx: Ctx, caller: Caseworker, once: Once) -> 
 async def unmerge(person_id: UUID, ctx: Ctx, caller: Lead, once: Once) -> Response:
     """Take a merge back: this record stands for itself again, and results count both.
 
-    Each need belongs to the record it was asked for with, so nothing has to be sorted apart.
+    Each need stays with its own record. What was asked for since the merge was confirmed, by
+    whichever code, is of the record that stood for both: what is open of it is under attention
+    (`parted`) until somebody has looked whose it is, and told in person.
     """
     vault = ctx.vault.open()
     async with ctx.database.transaction() as tx:

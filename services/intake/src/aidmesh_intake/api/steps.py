@@ -24,7 +24,7 @@ from aidmesh_intake.api.context import (
     override_by,
 )
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.need import Decision, Need, Settlement, State
+from aidmesh_intake.domain.need import Decision, Need, Settlement, State, Theirs
 from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.handlers import acting
 from aidmesh_intake.handlers.acting import Outcome
@@ -56,9 +56,13 @@ class ServeIn(Body):
 
 
 class SettleIn(Body):
-    """Both services stand (`given_twice`), or one was undone where it was given (`taken_back`)."""
+    """Both services stand (`given_twice`), or one was undone where it was given (`taken_back`).
 
-    reason: Settlement
+    Of what was asked for while two were held for one (`parted`) it is that the need is of whom it
+    is written for (`theirs`); one that is not is canceled, and asked for anew for the other.
+    """
+
+    reason: Settlement | Theirs
 
 
 class MoveIn(Body):
@@ -183,9 +187,9 @@ async def reverse(need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Lead, once: O
 async def settle(
     need_id: UUID, body: SettleIn, ctx: Ctx, caller: Caseworker, once: Once
 ) -> Response:
-    """A person looked at two services for one need; the timeline keeps who, and how it ended.
+    """A person looked at a conflict of a need; the timeline keeps who, and how it ended.
 
-    Undo the wrong one first, where it was given: `taken_back` alone changes no books.
+    Undo the wrong service first, where it was given: `taken_back` alone changes no books.
     """
     return await _step(ctx, caller, once, need_id, lambda need: commands.settle(need, body.reason))
 

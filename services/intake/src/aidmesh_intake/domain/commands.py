@@ -19,6 +19,7 @@ from aidmesh_intake.domain.need import (
     NotAllowed,
     Settlement,
     State,
+    Theirs,
     Wait,
 )
 from aidmesh_intake.domain.records import replace
@@ -26,6 +27,7 @@ from aidmesh_intake.domain.serving import fulfil, reverse, take_start_back
 from aidmesh_intake.domain.steps import (
     ASKER_LEFT,
     CHANGED,
+    PARTED,
     begin_attempt,
     close,
     is_over,
@@ -179,14 +181,18 @@ def take_back(need: Need, reason: str) -> Decision:
     return moved(need, undone, "reversed", *events)
 
 
-def settle(need: Need, how: Settlement) -> Decision:
+def settle(need: Need, how: Settlement | Theirs) -> Decision:
     """A person looked at a conflict and answers for how it ended.
 
     Raises:
-        NotAllowed: there is none.
+        NotAllowed: there is none, or it is of another kind.
     """
     if need.attention is None:
         raise NotAllowed("nothing_to_settle")
+    if (how == "theirs") != (need.attention == PARTED):
+        raise NotAllowed("not_of_this_kind")
+    if how == "theirs":
+        return moved(need, replace(need, attention=None), "settled_theirs")
     return moved(need, replace(need, attention=None, settled=how), f"settled_{how}")
 
 

@@ -83,6 +83,8 @@ class Lack(BaseModel):
 
 Settlement = Literal["given_twice", "taken_back"]
 """Both services stand, or one of them was undone where it was given."""
+Theirs = Literal["theirs"]
+"""It is the need of whom it is written for; of no service, so nothing but the timeline keeps it."""
 
 
 class NotAllowed(Exception):

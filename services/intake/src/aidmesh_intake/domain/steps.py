@@ -41,6 +41,8 @@ PERSON_ERASED: Final = "person_erased"
 """Why a need ended of whom nothing is known any more."""
 SOURCE_GONE: Final = "source_gone"
 """The same: the region that a need comes from is gone, and will never let go of it."""
+PARTED: Final = "parted"
+"""What a person has to look at: whose it is, as it was asked for while two were held for one."""
 
 
 def moved(before: Need, after: Need, note: str, *events: Event) -> Decision:
@@ -136,7 +138,9 @@ def progress(need: Need, now: datetime) -> tuple[Need, tuple[Event, ...]]:
             )
     if need.state is State.HELD and all(leg is Leg.FIRM for leg in owed):
         need = replace(need, state=State.READY, deadline_at=None)
-        events.append(ready_event(need))
+        if doubted := need.attention == PARTED:
+            need = replace(need, message=CHANGED)
+        events.append(ready_event(need, in_person=doubted))
     return need, tuple(events)
 
 
@@ -147,7 +151,8 @@ def ready_event(need: Need, *, in_person: bool = False) -> NeedReadyV1:
     where somebody is to be told of it.
 
     Args:
-        in_person: they were told, or a message is about to tell them, what holds no more.
+        in_person: they were told, or a message is about to tell them, what holds no more; or it
+            may be somebody else's.
     """
     ready = NeedReadyV1(
         need_id=need.id,
@@ -264,7 +269,7 @@ def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
     ended = replace(
         set_back(need, reason),
         state=state,
-        attention=None if need.attention == SOURCE_GONE else need.attention,
+        attention=None if need.attention in {SOURCE_GONE, PARTED} else need.attention,
     )
     return ended, NeedClosedV1.model_validate(
         {
@@ -279,7 +284,10 @@ def close(need: Need, state: State, reason: str) -> tuple[Need, Event]:
 def told(
     need: Need, at: datetime, how: Literal["message", "in_person"]
 ) -> tuple[Need, tuple[Event, ...]]:
-    """Note that the person knows; so whatever they were told before does not hold any more."""
+    """Note that the person knows; so whatever they were told before does not hold any more.
+
+    Whoever tells them in person has looked whose it is.
+    """
     news = NeedToldV1(
         need_id=need.id,
         attempt_no=need.attempt_no,
@@ -287,5 +295,6 @@ def told(
         how=how,
         collect_days=need.collect_days,
     )
-    attention = None if need.attention == TOLD_TO_COME else need.attention
+    over = {TOLD_TO_COME, PARTED} if how == "in_person" else {TOLD_TO_COME}
+    attention = None if need.attention in over else need.attention
     return replace(need, told_at=at, told_how=how, attention=attention), (news,)

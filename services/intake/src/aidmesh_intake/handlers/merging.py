@@ -1,7 +1,8 @@
 """Two records that are one person: one member of staff proposes it, another confirms it.
 
 Nothing is moved: needs, contacts and households stay with their own record, so that taking the
-merge back parts them as they were.
+merge back parts them as they were. What was asked for meanwhile is written for whoever stood for
+both; whose it is, a person has to say.
 """
 
 from uuid import UUID, uuid4
@@ -10,8 +11,11 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import CONFLICT, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1, PersonMergedV1, PersonUnmergedV1
+from aidmesh_intake.domain import parting
 from aidmesh_intake.domain.persons import card_of
 from aidmesh_intake.handlers import households, people, referring
+from aidmesh_intake.handlers.applying import Change, apply
+from aidmesh_intake.handlers.locking import lock_needs
 from aidmesh_intake.store import merging as store
 from aidmesh_intake.store import persons
 from aidmesh_intake.store.persons import PersonRow
@@ -82,9 +86,10 @@ async def withdraw(tx: Tx, merge_id: UUID, staff_id: UUID) -> None:
 async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> None:
     """Let a record stand for itself again, with those that had been merged into it.
 
-    Each need belongs to the record that it was asked for with. The contact is used again, as far
-    as its marks and consents allow. What other regions were offered of this record's is taken
-    back: the offers name whoever stood for it, and whether this one agrees is not known from them.
+    Each need stays with its own record. What was asked for since the merge is of whoever stood for
+    both, by whichever code they came: what is open of it is to be looked at, and told in person.
+    The contact is used again, as far as its marks and consents allow. What other regions were
+    offered of this record's is taken back: the offers name whoever stood for it.
 
     Raises:
         Problem: it is not there, was erased, or stands for itself.
@@ -108,6 +113,8 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
     # This locks all that is open of theirs, so also what is offered.
     await households.part(tx, [person_id, root], staff_id)
     await referring.withdraw_all(tx, [person_id], staff_id)
+    doubted = await lock_needs(tx, await store.asked_since(tx.conn, merge.id))
+    await apply(tx, [Change(each, parting.doubt(each)) for each in doubted.values()], staff_id)
     await _seal(tx, vault, person, usable=True)
     tx.emit(
         PersonUnmergedV1(
