@@ -216,28 +216,16 @@ async def test_inventory_hears_which_orders_are_given_up(api: Api) -> None:
 
 
 async def test_goods_that_came_for_a_canceled_order_can_be_billed(api: Api) -> None:
-    made = await api.post(
-        "/v1/purchases",
-        201,
-        allotment_id=await api.purse(),
-        supplier="Wholesale 7",
-        cost_category="goods",
-        programme="relief",
-        area="UA80",
-        planned_on="2024-05-01",
-        lines=[{"item": "soap", "description": "soap", "quantity": 100, "unit_value_minor": 1_000}],
-    )
-    path = f"/v1/purchases/{made['purchase_id']}"
-    money = "SELECT ARRAY[committed_minor, spent_minor] FROM allotment"
-    await api.post_as(api.checker, f"{path}:order")
+    soap = {"item": "soap", "description": "soap", "quantity": 100, "unit_value_minor": 1_000}
+    path = await ordered(api, soap)
     await api.post(f"{path}:cancel")
-    assert await api.desk.value(money) == [0, 0]
+    assert await api.desk.value(FREE) == [0, 0]
     await api.desk.told()
 
     def crossing() -> GoodsReceivedV1:
         return GoodsReceivedV1(
             receipt_id=uuid4(),
-            purchase_id=PurchaseId(UUID(made["purchase_id"])),
+            purchase_id=PurchaseId(UUID(path.rsplit("/", 1)[1])),
             received_on=date(2024, 5, 9),
             lines=(GoodsReceivedV1.Line(item="soap", quantity=40),),
         )
@@ -245,7 +233,7 @@ async def test_goods_that_came_for_a_canceled_order_can_be_billed(api: Api) -> N
     first = crossing()
     await api.desk.feed(first)
     [shown] = (await api.get("/v1/purchases?state=draft"))["purchases"]
-    assert shown["id"] == made["purchase_id"]
+    assert shown["id"] == path.rsplit("/", 1)[1]
     await api.post(f"{path}:cancel", 409)
     # Taken back in stock, it is given up as before.
     await api.desk.feed(GoodsReversedV1(**dict(first), reason="wrong_purchase"))
@@ -258,11 +246,11 @@ async def test_goods_that_came_for_a_canceled_order_can_be_billed(api: Api) -> N
     assert await api.desk.told_of(PurchaseOrderedV1) == []
     shown = await api.get(path)
     assert (shown["state"], shown["lines"][0]["received"]) == ("received", 40)
-    assert await api.desk.value(money) == [100_000, 0]
+    assert await api.desk.value(FREE) == [100_000, 0]
     assert await api.desk.value("SELECT array_agg(state) FROM commitment") == ["committed"]
     await api.post(f"{path}:invoice", amount_minor=40_000, reference="R-1")
     await api.post(f"{path}:pay", bank_reference="bank-5", paid_on="2024-05-20")
-    assert await api.desk.value(money) == [0, 40_000]
+    assert await api.desk.value(FREE) == [0, 40_000]
 
 
 async def test_bills_and_discrepancies(api: Api) -> None:

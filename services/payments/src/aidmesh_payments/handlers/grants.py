@@ -106,9 +106,7 @@ async def change_status(office: Office, tx: Tx, grant_id: GrantId, verb: str) ->
 
 
 async def _change(tx: Tx, grant_id: GrantId, decide: Decision, *journals: ledger.Journal) -> Grant:
-    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
-    if grant is None:
-        raise Problem(NOT_FOUND)
+    grant = await _locked(tx, grant_id)
     decided = decide(grant)
     if isinstance(decided, GrantRefusal):
         raise problem(decided)
@@ -126,9 +124,7 @@ async def demand_back(
     Returns:
         the shortfall in minor units. Raises `Problem`.
     """
-    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
-    if grant is None:
-        raise Problem(NOT_FOUND)
+    grant = await _locked(tx, grant_id)
     changed, missing = rules.demand_back(grant, amount_minor)
     await store.save(tx.conn, [changed])
     if amount_minor > missing:
@@ -150,9 +146,7 @@ async def refund(
     tx: Tx, refund_id: UUID, grant_id: GrantId, amount_minor: int, on: date, reference: str
 ) -> None:
     """Record that money set aside went back to the donor. Raises `Problem`."""
-    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
-    if grant is None:
-        raise Problem(NOT_FOUND)
+    grant = await _locked(tx, grant_id)
     journal = ledger.refund(
         derive_id("journal", "refund", refund_id),
         grant_id,
@@ -174,9 +168,7 @@ async def reverse_refund(
     Raises:
         Problem: there is no such grant, or not so much went back.
     """
-    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
-    if grant is None:
-        raise Problem(NOT_FOUND)
+    grant = await _locked(tx, grant_id)
     journal = ledger.refund_reversed(
         derive_id("journal", "refund_reversed", entry_id),
         grant_id,
@@ -192,9 +184,7 @@ async def book_difference(
     tx: Tx, difference_id: UUID, grant_id: GrantId, loss_minor: int, on: date, reason: str
 ) -> None:
     """Book what a real conversion cost more or less than its rate. Raises `Problem`."""
-    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
-    if grant is None:
-        raise Problem(NOT_FOUND)
+    grant = await _locked(tx, grant_id)
     journal = ledger.exchange_difference(
         derive_id("journal", "exchange_difference", difference_id),
         grant_id,
@@ -206,3 +196,10 @@ async def book_difference(
     await _change(
         tx, grant_id, lambda each: rules.book_exchange_difference(each, loss_minor), journal
     )
+
+
+async def _locked(tx: Tx, grant_id: GrantId) -> rules.Grant:
+    grant = (await store.lock(tx.conn, [grant_id])).get(grant_id)
+    if grant is None:
+        raise Problem(NOT_FOUND)
+    return grant
