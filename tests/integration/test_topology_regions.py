@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 import nats.errors
 import pytest
-from nats.aio.client import Client
+from nats.aio.msg import Msg
 
+from aidmesh.topology.api import JetStreamApi, section
+from aidmesh_chassis.client import Client
 from support.regions import LinkedRegions, ids_in, linked_regions
 from support.servers import NatsRegion
 from support.waiting import eventually
@@ -63,7 +66,8 @@ async def test_a_handoff_lands_at_its_region_and_a_forged_sender_nowhere(
 
     await eventually(linked, 20)
     for sender, receiver in ((kyiv, odesa), (odesa, kyiv)):  # acceptor to dialer, and back
-        client = await nats.connect(
+        client = Client()
+        await client.connect(
             sender.url,
             nkeys_seed=str(sender.seed_file("intake")),
             inbox_prefix=f"_INBOX_handoff_{sender.region}.intake".encode(),
@@ -141,3 +145,66 @@ async def test_a_cut_link_heals_within_ten_seconds(mesh: LinkedRegions) -> None:
     await eventually(arrived, 10)
     world = await ids_in(odesa, "WORLD", "aid.kyiv.")
     assert sorted(world) == sorted(sent)
+
+
+async def test_a_source_that_was_left_out_of_world_comes_back(mesh: LinkedRegions) -> None:
+    """To be asked anew it is taken out and put in; the server stood still in between."""
+    odesa = mesh.regions["odesa"]
+    admin = await odesa.admin()
+    api = JetStreamApi(admin)
+    config = section(await api.stream_info("WORLD") or {}, "config")
+    async with odesa.warden.watcher.world:
+        await api.update_stream({**config, "sources": []})
+    sent = await publish(mesh.regions["kyiv"], "aid", 1)
+
+    async def arrived() -> bool:
+        return sent <= set(await ids_in(odesa, "WORLD"))
+
+    await eventually(arrived, 30)
+    await admin.close()
+
+
+@pytest.mark.parametrize("put_back", [False, True], ids=["lost", "put back"])
+async def test_an_acknowledgment_from_before_counts_for_no_event_of_another_store(
+    mesh: LinkedRegions, tmp_path: Path, *, put_back: bool
+) -> None:
+    """One event was taken in, and another has its number when the server is told so."""
+    odesa = mesh.regions["odesa"]
+    store, old = odesa.folder / "nats" / "jetstream", tmp_path / "old"
+    await asyncio.to_thread(odesa.stop)
+    shutil.copytree(store, old)
+    await asyncio.to_thread(odesa.start)
+    client = Client()
+    await client.connect(
+        odesa.url, nkeys_seed=str(odesa.seed_file("payments")), inbox_prefix=b"_INBOX_payments"
+    )
+
+    async def next_of_world() -> Msg:
+        subscription = await client.jetstream().pull_subscribe_bind("payments-world", "WORLD")
+        (message,) = await subscription.fetch(1, timeout=20)
+        return message
+
+    await publish(mesh.regions["lviv"], "aid", 1)
+    taken_in = await next_of_world()
+    await mesh.cable("lviv", "odesa").cut()  # so that another event comes first this time
+    await asyncio.to_thread(odesa.kill)
+    shutil.rmtree(store)
+    if put_back:
+        shutil.copytree(old, store)
+    await eventually(lambda: not odesa.warden.gate.is_open, 30)
+    await asyncio.to_thread(odesa.start)
+    await publish(mesh.regions["kyiv"], "aid", 1)
+    await eventually(lambda: odesa.warden.gate.is_open and client.is_connected, 30)
+
+    other = await next_of_world()
+    assert other.metadata.sequence.stream == taken_in.metadata.sequence.stream
+    assert other.subject != taken_in.subject
+    await taken_in.ack()
+    await client.flush()
+    info = await client.jetstream().consumer_info("WORLD", "payments-world")
+    assert info.num_ack_pending == 1
+    await other.ack()
+    await client.flush()
+    info = await client.jetstream().consumer_info("WORLD", "payments-world")
+    assert info.num_ack_pending == 0
+    await client.close()

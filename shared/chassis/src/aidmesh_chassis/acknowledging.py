@@ -38,8 +38,8 @@ class Message(Protocol):
 async def ack_all(messages: Sequence[Message]) -> None:
     """Acknowledge; while the link is away nothing is buffered, so it is said again.
 
-    It is true whichever connection says it. If it can't be said in time the server brings the
-    messages again and the inbox knows them.
+    If it can't be said in time, or only to another server than the one that brought them
+    (`client.Message`), they come again and the inbox knows them.
     """
     done = 0
     wait = Wait()

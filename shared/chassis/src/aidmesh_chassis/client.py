@@ -1,9 +1,11 @@
-"""A client of NATS that forgets no connection, and reads and writes headers fast."""
+"""A client of NATS that mixes up no two connections, and reads and writes headers fast."""
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
 from nats.protocol.command import hpub_cmd
 
 _BLANKS = " \t\n\r\v\f"  # of bytes; text has more of them
@@ -12,14 +14,63 @@ _PLAIN = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [!-~](?:[ -~]*[!-~])?\r\n
 """Headers with nothing about them that nats-py would strip, replace or refuse."""
 
 
+@dataclass
+class Message(Msg):
+    """A message that is acknowledged to the server process that brought it, and to no other.
+
+    What is said of a message names it by its number in a stream of some name. A server that was
+    started anew may have lost that stream, or got an older one in its place, and given the number
+    to another message: that one would never come again (decision 0106). This one does; the inbox
+    knows it.
+    """
+
+    def __post_init__(self) -> None:
+        self._brought_by = server_of(self._client)
+
+    @property
+    def _can_be_told(self) -> bool:
+        return server_of(self._client) == self._brought_by
+
+    async def ack(self) -> None:
+        """Say that it was taken in."""
+        if self._can_be_told:
+            await super().ack()
+
+    async def nak(self, delay: float | None = None) -> None:
+        """Ask for it again, after `delay` seconds."""
+        if self._can_be_told:
+            await super().nak(delay)
+
+    async def in_progress(self) -> None:
+        """Say that it is still being worked on."""
+        if self._can_be_told:
+            await super().in_progress()
+
+    async def term(self) -> None:
+        """Say that it is to come no more."""
+        if self._can_be_told:
+            await super().term()
+
+
+def server_of(client: NatsClient) -> str:
+    """Which process of a server the client was last connected to: another after every start."""
+    return str(client._server_info.get("server_id", ""))  # noqa: SLF001 - nats-py tells only part
+
+
 class Client(NatsClient):
-    """Lets go of a connection whose handshake failed; reads and writes headers fast.
+    """Lets go of a connection whose handshake failed, and says to the next one nothing that was
+    meant for the last; reads and writes headers fast.
 
     nats-py opens the next connection in its place and forgets it, when it connects anew and when it
     is not to: a server that dies or stands still while it is dialed leaves a socket open each time.
+    What it had not sent yet it sends over the next connection, before anybody is told of that.
     """
 
+    msg_class = Message
+
     async def _process_connect_init(self) -> None:
+        self._pending.clear()
+        self._pending_data_size = 0
         try:
             await super()._process_connect_init()
         except BaseException:
