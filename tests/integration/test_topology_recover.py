@@ -164,6 +164,60 @@ async def test_history_is_published_again_before_anything_new(
         assert not await no_longer_lost(mesh, list(dsns.values()))
 
 
+STAND_STILL = """
+    CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+    CREATE TRIGGER stand_still BEFORE UPDATE OF ack_seq ON outbox EXECUTE FUNCTION stand_still();
+"""
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
+
+
+async def test_what_a_relay_was_about_to_call_sent_is_not_lost_with_the_log(
+    tmp_path: Path, database: DatabaseFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the old log's answer, and stands still while the new log is compared with the rows."""
+    monkeypatch.setattr(warden, "LOGS_LOOK_S", 3600.0)  # a later look sees the newest row alone
+    dsn = await database("intake")
+    shop = Shop("intake", dsn)
+    blocker, looker = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    async with (
+        linked_regions(tmp_path, ("kyiv",), {"kyiv": [dsn]}) as mesh,
+        relaying([shop], mesh),
+    ):
+        kyiv = mesh.regions["kyiv"]
+
+        async def waiting() -> int:
+            return int(await looker.fetchval(WAITING))
+
+        async def compared() -> bool:
+            return kyiv.warden.gate.is_open or await waiting() > 1
+
+        await eventually(partial(is_open, shop.database))
+        await blocker.execute(STAND_STILL)
+        async with blocker.transaction():
+            await blocker.execute("SELECT pg_advisory_xact_lock(1)")
+            ids = await shop.write(1)
+            await eventually(waiting)
+            assert await ids_in(kyiv, "LOCAL") == ids["LOCAL"]
+            await asyncio.to_thread(kyiv.kill)
+            shutil.rmtree(kyiv.folder / "nats" / "jetstream")
+            await eventually(lambda: not kyiv.warden.gate.is_open)
+            await asyncio.to_thread(kyiv.start)
+            await eventually(compared, 30)
+        await eventually(lambda: all_sent([shop]), 20)
+        for stream in SUBJECTS:
+            await eventually(partial(holds, kyiv, stream, ids[stream]), 20)
+    for each in (blocker, looker):
+        await each.close()
+
+
+async def holds(region: NatsRegion, stream: str, ids: Sequence[str]) -> bool:
+    return await ids_in(region, stream) == ids
+
+
 async def test_what_is_waited_for_in_vain_when_the_server_goes_is_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

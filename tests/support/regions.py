@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nats.aio.client import Client
 from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js.errors import NotFoundError
 
 from aidmesh.chaos.road import Road
 from aidmesh.credentials import create_credentials
@@ -83,12 +84,13 @@ async def linked_regions(
 async def ids_in(region: NatsRegion, stream: str, subject: str = ">") -> list[str]:
     """The ids of all messages of a stream, in its order.
 
-    A server that is starting may leave a question unanswered; AssertionError says so.
+    A server that is starting may leave a question unanswered, and a log that is made anew is away
+    for a moment; AssertionError says so.
     """
     client = await region.admin()
     try:
         return await _ids(client, stream, subject)
-    except NatsTimeoutError as error:
+    except (NatsTimeoutError, NotFoundError) as error:
         raise AssertionError(f"{stream} does not answer yet") from error
     finally:
         await client.close()

@@ -125,14 +125,21 @@ class Pending(NamedTuple):
     payload: bytes
 
 
+ROUND_LOCK: Final = "hashtextextended('relay round', 0)"
+"""Of whoever publishes rows, shared until it has written down what came of it. Whoever compares the
+streams with the outboxes takes it alone for a moment: what was answered until then is written."""
+
+
 async def claim(conn: asyncpg.Connection, limit: int) -> list[Pending]:
     """Lock up to `limit` pending rows, oldest first, that no other relay holds."""
     rows = await conn.fetch(
-        """
+        f"""
+        WITH round AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({ROUND_LOCK}))
         SELECT seq, created_at, event_id, stream, subject, headers, payload FROM outbox
         WHERE status = 'pending' AND (retry_at IS NULL OR retry_at <= now())
+          AND EXISTS (SELECT FROM round)
         ORDER BY seq LIMIT $1 FOR UPDATE SKIP LOCKED
-        """,
+        """,  # noqa: S608 - our own words
         limit,
     )
     return [

@@ -11,6 +11,8 @@ from uuid import UUID
 
 import asyncpg
 
+from aidmesh_chassis.outbox import ROUND_LOCK
+
 CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 300.0
 COUNT_SECONDS_MAX = 30.0
@@ -61,6 +63,13 @@ class Outboxes:
         outboxes = range(len(self._connections))
         found = await asyncio.gather(*(self._ask(i, query, *values) for i in outboxes))
         return [row for rows in found for row in rows]
+
+    async def wait_for_rounds(self) -> None:
+        """Until all relays that publish have written down what they were answered, or given up.
+
+        One that stands still is given up by its database after a minute.
+        """
+        await self._ask_all(f"SELECT pg_advisory_xact_lock({ROUND_LOCK})")
 
     async def marks(self, stream: str, age_s_max: float | None) -> list[Mark]:
         """The highest acknowledged row of every outbox that has one, not older than given.

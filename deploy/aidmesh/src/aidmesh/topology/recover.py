@@ -136,6 +136,9 @@ async def recover(
 ) -> list[Recovered]:
     """Make anew what lost something; the relays of the region must be waiting at the gate.
 
+    Those that had an answer before are waited for: a row that is in no stream any more could still
+    be on its way to being called sent, and would stay so.
+
     May be called again after a crash at any moment, and then goes on. `progress` is told how far it
     is. Raises as the server and databases do.
     """
@@ -143,6 +146,7 @@ async def recover(
     region = plan.region
     done = []
     async with open_outboxes(dsns) as outboxes:
+        await outboxes.wait_for_rounds()
         for stream, loss in (await _check(api, outboxes)).items():
             log.warning("stream.recovery_started", region=region, stream=stream, reason=loss.reason)
             if loss.unfinished is None:

@@ -45,8 +45,6 @@ STOP_SECONDS_MAX = 5.0
 CLOSE_SECONDS_MAX = 1.0
 LOGS_LOOK_S = 2.0
 DURABLES_LOOK_S = 5.0
-WRITTEN_S = 1.0
-"""What a relay that was cut off may still need to write down what it was told before."""
 OUTAGES = (
     OSError,
     TimeoutError,
@@ -292,7 +290,6 @@ class Warden:
                 await asyncio.sleep(RETRY_S_MAX)
             else:
                 break
-        await asyncio.sleep(WRITTEN_S)
         self._connected.set()
 
     async def _follow_links(self) -> None:
