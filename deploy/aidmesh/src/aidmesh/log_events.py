@@ -69,6 +69,12 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
         "Find out who did it: perhaps a peer's link key or the reader's was stolen (aidmesh keys "
         "rotate).",
     ),
+    "sources.differed": LogEvent(
+        "warning",
+        "WORLD took other peers' events than planned while the gate was open; it is brought to the "
+        "plan. To have a peer asked anew its source is taken out and put in: the server may have "
+        "stood still in between.",
+    ),
     "stream.lost": LogEvent(
         "error",
         "A stream lost acknowledged messages while everybody stayed connected; the gate closes.",

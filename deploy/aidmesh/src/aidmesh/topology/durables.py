@@ -1,8 +1,11 @@
-"""Finds out that somebody else changed a durable, or put it to another place.
+"""Finds out that a durable was changed, or put to another place, or that WORLD lacks a source.
 
 No list of rights keeps a peer from having the server do the latter: it delivers an event of the
 peer's own to the durable as if it were a request (decision 0094). Such a durable is made anew. It
 gets everything again, and the inbox knows what it has.
+
+A source is taken out of WORLD for a moment to have it asked anew (see aidmesh.topology.watcher). If
+the server stands still in between, it stays out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +13,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from aidmesh.topology.api import JetStreamApi, Json, section
-from aidmesh.topology.plan import Plan, consumer_differences
+from aidmesh.topology.plan import Plan, consumer_differences, stream_differences
+from aidmesh_contracts.streams import Stream
 
 Key = tuple[str, str]
 """Stream and durable."""
@@ -48,15 +52,26 @@ def was_reset(before: Place, now: Place) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look at all durables found: how far each is, what was changed, and which moved."""
+    """What a look found.
+
+    Attributes:
+        places: how far each durable is.
+        changes: what is not as planned of them.
+        moved: which were put elsewhere.
+        sources: what is not as planned of WORLD's.
+    """
 
     places: Mapping[Key, Place]
     changes: list[str]
     moved: list[Key]
+    sources: list[str]
 
 
 async def look(api: JetStreamApi, plan: Plan, before: Mapping[Key, Place]) -> Found:
-    """Compare the durables with the plan, and with how far they were; changes nothing."""
+    """Compare durables with the plan and with how far they were, WORLD's sources with the plan.
+
+    Changes nothing. Nobody else may be changing WORLD meanwhile.
+    """
     infos = {
         (stream, str(info.get("name"))): info
         for stream in plan.streams
@@ -75,7 +90,16 @@ async def look(api: JetStreamApi, plan: Plan, before: Mapping[Key, Place]) -> Fo
             *key, section(infos[key], "config") if key in infos else None, wanted
         )
     ]
-    return Found(places, [*changes, *(f"{'/'.join(key)}: put elsewhere" for key in moved)], moved)
+    world = await api.stream_info(Stream.WORLD.value) or {}
+    sources = [
+        str(difference)
+        for difference in stream_differences(
+            Stream.WORLD.value, section(world, "config"), plan.streams[Stream.WORLD.value]
+        )
+        if difference.field == "sources"
+    ]
+    changes += [f"{'/'.join(key)}: put elsewhere" for key in moved]
+    return Found(places, changes, moved, sources)
 
 
 async def remove(api: JetStreamApi, durables: Iterable[Key]) -> None:

@@ -252,7 +252,7 @@ class Warden:
                 log.debug("warden.looks_again", region=self._region)
 
     async def _watch_durables(self) -> None:
-        """Put right what somebody else did to the durables, until cancelled."""
+        """Put right what somebody else did to durables, or was done by half; until cancelled."""
         seen: Mapping[Key, Place] = {}
         breaks = self._breaks
         while goes_on():
@@ -266,10 +266,14 @@ class Warden:
                 log.debug("warden.looks_again", region=self._region, reason=type(error).__name__)
 
     async def _look_after_durables(self, before: Mapping[Key, Place]) -> Mapping[Key, Place]:
-        found = await look(self._api, self._plan, before)
-        if not found.changes:
+        async with self.watcher.world:  # between two updates of its own a source is out
+            found = await look(self._api, self._plan, before)
+        if not found.changes and not found.sources:
             return found.places
-        log.error("durables.changed", region=self._region, changes=found.changes)
+        if found.sources:
+            log.warning("sources.differed", region=self._region, changes=found.sources)
+        if found.changes:
+            log.error("durables.changed", region=self._region, changes=found.changes)
         await remove(self._api, found.moved)
         await self._apply()
         return {}
