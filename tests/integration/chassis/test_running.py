@@ -15,10 +15,11 @@ from structlog.contextvars import get_contextvars
 
 from aidmesh.chaos.road import Road
 from aidmesh.embedded.ports import free_ports
-from aidmesh.topology import reporter
+from aidmesh.topology import reporter, warden
 from aidmesh.topology.api import JetStreamApi, Json, section
+from aidmesh.topology.recover import Recovered
 from aidmesh.topology.warden import Warden
-from aidmesh_chassis import logs, peers
+from aidmesh_chassis import logs, peers, running
 from aidmesh_chassis.consuming import Inlet, Received
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.durables import DurableMissing, Durables
@@ -153,6 +154,42 @@ async def test_durables_of_a_log_that_is_made_anew_are_waited_for(
     await eventually(taken, 60)
     await eventually(lambda: ready(taker.service), 60)
     assert not taker.task.done()
+
+
+async def test_nobody_has_heard_everything_before_the_gate_is_open(
+    database: DatabaseFactory, nats_region: NatsRegion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streams that are empty say nothing of what is still to be put back into them."""
+    monkeypatch.setattr(running, "ABREAST_S", 0.02)
+    looked, may_go_on = 0, asyncio.Event()
+    check = Durables.check
+
+    async def recover_late(*_: object) -> list[Recovered]:
+        await may_go_on.wait()
+        return []
+
+    async def checked(self: Durables) -> int:
+        nonlocal looked
+        waiting = await check(self)
+        looked += 1
+        return waiting
+
+    db = Database(await database("intake"), Origin("kyiv", "intake"))
+    service = Running(service_of("intake", nats_region, db))
+    task = asyncio.create_task(service.run())
+    await eventually(lambda: service._is_abreast, 30)
+    monkeypatch.setattr(warden, "recover", recover_late)
+    monkeypatch.setattr(Durables, "check", checked)
+    nats_region.kill()
+    await eventually(lambda: not service._is_abreast)
+    await asyncio.to_thread(nats_region.start)
+    looked = 0
+    await eventually(lambda: looked > 3, 30)
+    assert not service._is_abreast
+    may_go_on.set()
+    await eventually(lambda: service._is_abreast, 30)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_connection_that_ended_for_good_ends_the_service(

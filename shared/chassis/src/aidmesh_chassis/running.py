@@ -194,11 +194,13 @@ class Running:
     async def _look_at_durables(self) -> None:
         """Check them; nothing that waits means that everything said so far was heard.
 
-        Once is enough for a connection: over it what is said next comes at once.
+        Once is enough for a connection: over it what is said next comes at once. Until the gate is
+        open it may be said and not be in the streams: a lost log is being put back, or it waits in
+        other services' outboxes.
         """
-        breaks = self._breaks
+        breaks, was_open = self._breaks, self._gate_is_open
         waiting = await self._durables.check()
-        if waiting == 0 and breaks == self._breaks:
+        if waiting == 0 and was_open and breaks == self._breaks:
             self._is_abreast = True
 
     def _end_if_closed(self) -> None:
