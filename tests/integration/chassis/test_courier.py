@@ -27,9 +27,10 @@ from support.waiting import eventually
 
 @dataclass
 class Wire:
-    """A connection over which some regions answer and others are silent."""
+    """A connection over which some regions answer, and others are silent or can store nothing."""
 
     silent: set[str] = field(default_factory=set)
+    full: set[str] = field(default_factory=set)
     tried: Counter[str] = field(default_factory=Counter)
     is_connected: bool = True
     is_closed: bool = False
@@ -39,7 +40,10 @@ class Wire:
         self.tried[to_region] += 1
         if to_region in self.silent:
             raise NoAnswerError
-        return SimpleNamespace(data=json.dumps({"stream": "HANDOFF", "seq": 1}).encode())
+        answer: dict[str, object] = {"stream": "HANDOFF", "seq": 1}
+        if to_region in self.full:
+            answer |= {"seq": 0, "error": {"code": 503, "err_code": 10077, "description": "full"}}
+        return SimpleNamespace(data=json.dumps(answer).encode())
 
 
 @pytest.fixture
@@ -117,6 +121,16 @@ async def test_what_waits_for_a_region_goes_once_it_takes_something(
     assert await reached(kyiv, "lviv") == 1
     await made.hand_over_once()
     assert await reached(kyiv, "lviv") == 9
+
+
+async def test_what_a_region_could_not_store_has_not_reached_it(
+    kyiv: Database, nats_region: NatsRegion
+) -> None:
+    made = courier_of(kyiv, Wire(full={"lviv"}), nats_region)
+    await hand_over(kyiv, "lviv", 2)
+    await hand_over(kyiv, "odesa", 2)
+    await made.hand_over_once()
+    assert (await reached(kyiv, "lviv"), await reached(kyiv, "odesa")) == (0, 2)
 
 
 async def test_who_was_away_is_asked_for_an_answer_as_soon_as_anybody(

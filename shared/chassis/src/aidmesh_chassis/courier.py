@@ -184,7 +184,9 @@ class Courier:
             answer = json.loads(reply.data)
         except (Error, OSError, TimeoutError, ValueError):
             return False
-        return isinstance(answer, dict) and answer.get("stream") == Stream.HANDOFF
+        if not isinstance(answer, dict) or "error" in answer:  # such as a full disk
+            return False
+        return answer.get("stream") == Stream.HANDOFF
 
     async def _hurry_for_those_who_are_back(self) -> None:
         """A peer that was dark and is heard again was away: what waits for it is sent at once."""
