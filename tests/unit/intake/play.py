@@ -8,10 +8,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, ReservationId, SiteId
+from aidmesh_contracts.ids import (
+    AllotmentId,
+    CommitmentId,
+    GrantId,
+    MessageId,
+    ReservationId,
+    SiteId,
+)
 from aidmesh_contracts.intake import (
     NeedApprovedV1,
     NeedConfirmedV1,
@@ -30,6 +37,7 @@ from aidmesh_contracts.inventory import (
     ReservationReleasedV1,
     ReservationReversedV1,
 )
+from aidmesh_contracts.notification import MessageSentV1
 from aidmesh_contracts.payments import (
     CommitmentHeldV1,
     CommitmentMadeV1,
@@ -200,6 +208,13 @@ def issued(attempt: int, issue_no: int) -> ReservationIssuedV1:
         area="UA80",
         quantity=1,
         unit="piece",
+    )
+
+
+def message_left(attempt_no: int) -> MessageSentV1:
+    """A message that asked them to come has left."""
+    return MessageSentV1(
+        message_id=MessageId(uuid4()), need_id=NEED, attempt_no=attempt_no, sent_at=NOW
     )
 
 

@@ -15,7 +15,7 @@ from aidmesh_intake.domain import commands, saga
 from aidmesh_intake.domain.asks import Ask
 from aidmesh_intake.domain.need import Decision, Need, State, Wait
 from aidmesh_intake.domain.waitlist import Queue, is_next, place_of, queue_of
-from unit.intake.builders import NOW, need
+from unit.intake.builders import NOW, STOCK, need
 
 FREE = st.lists(st.integers(1, 12), max_size=5).map(lambda some: sorted(some, reverse=True))
 
@@ -159,3 +159,19 @@ def test_what_is_over_is_not_split() -> None:
     decision = saga.decide(whole, refusal(whole, [2]), NOW)
     assert decision.need.state is State.EXPIRED
     assert not decision.split_off
+
+
+@given(st.integers(2, 50), st.data())
+def test_split_parts_make_the_whole(quantity: int, data: st.DataObject) -> None:
+    per_unit = data.draw(st.integers(1, 5))
+    demand = STOCK.stock[0].model_copy(update={"quantity": quantity * per_unit})
+    whole = need(STOCK.model_copy(update={"stock": (demand,)}), quantity=quantity, splittable=True)
+    waiting = replace(whole, state=State.WAITLISTED, blocked_by=whole.blockers[0])
+    units = data.draw(st.integers(1, quantity - 1))
+    first, rest = commands.split(waiting, units)
+    assert first.quantity + rest.quantity == quantity
+    assert first.ask.stock[0].quantity + rest.ask.stock[0].quantity == quantity * per_unit
+    assert first.id == waiting.id != rest.id
+    assert rest.blocked_by is not None
+    assert rest.blocked_by.quantity == rest.ask.stock[0].quantity
+    assert NeedId(rest.id) == commands.split(waiting, units)[1].id
