@@ -212,6 +212,20 @@ async def open_world(dsn: str, folder: Path, region: str = "kyiv", **more: Any) 
     return World(service, service.database, ring, client, region)
 
 
+async def waiting(world: World, kind: str = "food_parcel", quantity: int = 1) -> UUID:
+    """A need that was refused for lack of supply."""
+    need_id = await world.request(kind, quantity=quantity)
+    if quantity > 1:  # more than the limit allows one person
+        why = {"override_reason": "large_family"}
+        await world.post(f"/v1/needs/{need_id}:approve", why, Role.LEAD)
+    approved = [e for e in only(await world.published(), NeedApprovedV1) if e.need_id == need_id]
+    if approved:
+        await world.feed(refused(approved[0]))
+    assert await world.state(need_id) == "waitlisted"
+    await world.published()
+    return need_id
+
+
 def held(need_id: UUID, attempt_no: int = 1) -> ReservationHeldV1:
     """Inventory sets something aside."""
     return ReservationHeldV1(
