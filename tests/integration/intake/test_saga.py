@@ -3,10 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
-import pytest
-
 from aidmesh_chassis.auth import Role
-from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import MessageId, NeedId
 from aidmesh_contracts.intake import (
@@ -18,12 +15,9 @@ from aidmesh_contracts.intake import (
     NeedReadyV1,
     NeedReversedV1,
     NeedToldV1,
-    NeedWaitlistedV1,
-    NeedWithdrawnV1,
     PayeeSealedV1,
 )
-from aidmesh_contracts.inventory import ReservationReleasedV1
-from aidmesh_contracts.notification import MessageSentV1, MessageSuppressedV1
+from aidmesh_contracts.notification import MessageSentV1
 from aidmesh_contracts.values import Visit
 from integration.intake.world import (
     KYIV,
@@ -36,7 +30,6 @@ from integration.intake.world import (
     money_made,
     money_spent,
     only,
-    refused,
     undone,
 )
 
@@ -143,196 +136,6 @@ async def test_cash_is_fulfilled_by_its_payment(world: World) -> None:
     (done,) = only(await world.feed(money_spent(need_id, 360_000, fulfils=True)), NeedFulfilledV1)
     assert (done.quantity, done.unit) == (360_000, "uah")
     assert done.shares[0].amount_minor == 360_000
-
-
-async def test_whoever_is_paid_in_another_way_than_they_were_told_is_told_again(
-    world: World,
-) -> None:
-    payee = {"mechanism": "cash", "legal_name": "Canary Payee"}
-    need_id = await world.request("financial_aid", payee=payee)
-    parcel = await world.request("food_parcel")
-    # As it was asked for before it was kept how.
-    async with world.db.transaction() as tx:
-        await tx.conn.execute("UPDATE need SET sent = NULL WHERE id = $1", need_id)
-    await world.published()
-    news = await world.feed(
-        money_held(need_id, 360_000), money_made(need_id, 360_000, sent=False)
-    )  # fmt: skip
-    (told,) = only(news, NeedReadyV1)
-    assert told.to_come is True
-    await world.post(f"/v1/needs/{need_id}:told")
-    assert (await world.get("/v1/needs", to_tell=True))["needs"] == []
-    rows = {row["need_id"]: row["to_come"] for row in (await world.get("/v1/needs"))["needs"]}
-    assert rows == {str(need_id): True, str(parcel): True}
-    await world.published()
-
-    card = {"mechanism": "card", "legal_name": "Canary Payee", "card": "4111111111111111"}
-    await world.post(f"/v1/needs/{need_id}:correct-payee", card)
-    (again,) = only(await world.published(), NeedReadyV1)
-    assert (again.attempt_no, again.in_person, again.to_come) == (told.attempt_no, True, False)
-    (listed,) = (await world.get("/v1/needs", to_tell=True))["needs"]
-    assert (listed["message"], listed["to_come"]) == ("changed", False)
-    await world.post(f"/v1/needs/{need_id}:told")
-    assert len(only(await world.published(), NeedToldV1)) == 1
-    # Another card changes nothing of it.
-    await world.post(f"/v1/needs/{need_id}:correct-payee", card)
-    assert only(await world.published(), NeedReadyV1) == []
-    assert (await world.get("/v1/needs", to_tell=True))["needs"] == []
-
-
-async def test_refusal_releases_the_other_and_waits(world: World) -> None:
-    need_id = await world.request("counseling_paid")
-    (approved,) = only(await world.published(), NeedApprovedV1)
-    events = await world.feed(money_held(need_id, 80_000), refused(approved))
-    assert only(events, NeedWithdrawnV1)[0].reason == "refused"
-    (waiting,) = only(events, NeedWaitlistedV1)
-    assert waiting.blocked_by.code == "counseling_paid"
-    shown = await world.need(need_id)
-    assert (shown["state"], shown["wait"], shown["ahead"]) == ("waitlisted", "short", 0)
-
-
-async def test_hold_expired_is_retried_and_old_answers_are_ignored(world: World) -> None:
-    need_id = await world.request("food_parcel")
-    await world.feed(held(need_id))
-    released = ReservationReleasedV1(
-        reservation_id=held(need_id).reservation_id,
-        need_id=NeedId(need_id),
-        attempt_no=1,
-        cause="hold_expired",
-    )
-    await world.feed(released)
-    assert await world.state(need_id) == "waitlisted"
-    async with world.db.transaction() as tx:
-        await tx.conn.execute("UPDATE need SET retry_at = now()")
-    assert await world.sweep("retries") == 1
-    (again,) = only(await world.published(), NeedApprovedV1)
-    assert again.attempt_no == 2
-    assert await world.feed(confirmed(need_id, 1), held(need_id, 1), released) == []
-    await world.feed(held(need_id, 2), confirmed(need_id, 2))
-    assert await world.state(need_id) == "ready"
-
-
-async def test_relocation_asks_again_at_once(world: World) -> None:
-    need_id = await world.request("shelter_night")
-    await world.feed(held(need_id), confirmed(need_id))
-    await world.published()
-    events = await world.feed(
-        ReservationReleasedV1(
-            reservation_id=held(need_id).reservation_id,
-            need_id=NeedId(need_id),
-            attempt_no=1,
-            cause="relocated",
-        )
-    )
-    assert only(events, NeedWithdrawnV1)
-    assert only(events, NeedApprovedV1)[0].attempt_no == 2
-
-
-async def test_who_was_told_just_before_the_site_closed_is_looked_after(world: World) -> None:
-    need_id = await world.request("shelter_night")
-    await world.feed(held(need_id), confirmed(need_id))
-    await world.published()
-    gone = ReservationReleasedV1(
-        reservation_id=held(need_id).reservation_id,
-        need_id=NeedId(need_id),
-        attempt_no=1,
-        cause="relocated",
-    )
-    (approved,) = only(await world.feed(gone), NeedApprovedV1)
-    await world.feed(refused(approved))
-    assert (await world.get("/v1/needs", attention=True))["needs"] == []
-    # The message had left; the news of that waited for the others of its batch.
-    left = MessageSentV1(
-        message_id=MessageId(uuid4()),
-        need_id=NeedId(need_id),
-        attempt_no=1,
-        sent_at=datetime.now(UTC),
-    )
-    await world.feed(left)
-    (row,) = (await world.get("/v1/needs", attention=True))["needs"]
-    assert (row["need_id"], row["attention"]) == (str(need_id), "told_to_come")
-    assert row["state"] == "waitlisted"
-
-
-async def test_unanswered_attempts_are_asked_anew(world: World) -> None:
-    need_id = await world.request("food_parcel")
-    await world.published()
-    assert await world.sweep("overdue_attempts") == 0
-    async with world.db.transaction() as tx:
-        await tx.conn.execute("UPDATE need SET deadline_at = now() - interval '1 second'")
-    assert await world.sweep("overdue_attempts") == 1
-    events = await world.published()
-    assert only(events, NeedWithdrawnV1)[0].attempt_no == 1
-    assert only(events, NeedApprovedV1)[0].attempt_no == 2
-    assert await world.state(need_id) == "approved"
-
-
-async def test_needs_past_their_last_day_expire(world: World) -> None:
-    need_id = await world.request("food_parcel", needed_by="2099-01-01")
-    (approved,) = only(await world.published(), NeedApprovedV1)
-    await world.feed(refused(approved))
-    async with world.db.transaction() as tx:
-        await tx.conn.execute("UPDATE need SET needed_by = '2024-01-01'")
-    assert await world.sweep("last_days") == 1
-    assert only(await world.published(), NeedClosedV1)[0].state == "expired"
-    assert await world.state(need_id) == "expired"
-
-
-async def test_cancel_tells_the_holders(world: World) -> None:
-    need_id = await world.request("food_parcel")
-    await world.feed(held(need_id))
-    await world.published()
-    await world.post(f"/v1/needs/{need_id}:cancel", {"reason": "no_longer_needed"})
-    events = await world.published()
-    assert only(events, NeedWithdrawnV1)[0].reason == "cancelled"
-    assert only(events, NeedClosedV1)[0].state == "cancelled"
-    assert await world.feed(confirmed(need_id)) == []
-    await world.post(f"/v1/needs/{need_id}:cancel", {"reason": "again"}, status=409)
-    # It was handed over all the same: facts are recorded, and undoing it asks a person.
-    assert only(await world.feed(issued(need_id)), NeedFulfilledV1)
-    events = await world.feed(undone(need_id))
-    assert only(events, NeedReversedV1)
-    assert only(events, NeedWithdrawnV1)
-    assert await world.state(need_id) == "requested"
-
-
-async def test_told_in_person_when_no_message_goes_out(world: World) -> None:
-    need_id = await world.request("food_parcel")
-    await world.post(f"/v1/needs/{need_id}:told", status=409)
-    await world.feed(held(need_id), confirmed(need_id))
-    await world.feed(
-        MessageSuppressedV1(
-            message_id=MessageId(uuid4()),
-            need_id=NeedId(need_id),
-            attempt_no=1,
-            reason="no_safe_contact",
-        )
-    )
-    (row,) = (await world.get("/v1/needs", to_tell=True))["needs"]
-    assert row["message"] == "no_safe_contact"
-    answer = await world.post("/v1/needs:told", {"rows": [{"need_id": str(need_id)}]})
-    assert answer["rows"][0]["status"] == "done"
-    assert only(await world.published(), NeedToldV1)[0].how == "in_person"
-    answer = await world.post("/v1/needs:told", {"rows": [{"need_id": str(need_id)}]})
-    assert answer["rows"][0]["status"] == "skipped"
-
-
-@pytest.mark.parametrize("in_order", [True, False])
-async def test_whom_a_message_did_not_reach_is_told_again(world: World, in_order: bool) -> None:
-    need_id = await world.request("food_parcel")
-    await world.feed(held(need_id), confirmed(need_id))
-    about = {"message_id": MessageId(uuid4()), "need_id": NeedId(need_id), "attempt_no": 1}
-    sent = MessageSentV1.model_validate({**about, "sent_at": datetime.now(UTC)})
-    bounced = MessageSuppressedV1.model_validate({**about, "reason": "failed"})
-    for event in (sent, bounced) if in_order else (bounced, sent):
-        await world.feed(event)
-    (row,) = (await world.get("/v1/needs", to_tell=True))["needs"]
-    assert (row["message"], row["told_at"]) == ("failed", None)
-    await world.post(f"/v1/needs/{need_id}:told")
-    (told,) = only(await world.published(), NeedToldV1)
-    assert told.how == "in_person"
-    await world.feed(bounced)  # says nothing new to somebody who was told in person
-    assert (await world.get("/v1/needs", to_tell=True))["needs"] == []
 
 
 async def test_aid_already_given_is_never_refused(world: World) -> None:
@@ -490,18 +293,3 @@ async def test_a_household_is_served_whole(world: World) -> None:
     await world.feed(held(need_id), confirmed(need_id))
     (done,) = only(await world.feed(issued(need_id)), NeedFulfilledV1)
     assert sorted(str(each) for each in done.person_ids) == sorted(people)
-
-
-async def test_a_guest_is_sent_on(world: World) -> None:
-    need_id = await world.request("shelter_night")
-    (approved,) = only(await world.published(), NeedApprovedV1)
-    await world.feed(refused(approved))
-    await world.post(f"/v1/needs/{need_id}:move", {"place_area": "UA46"})
-    (again,) = only(await world.published(), NeedApprovedV1)
-    assert (again.place_area, again.attempt_no) == ("UA46", 2)
-    assert (await world.need(need_id))["place_area"] == "UA46"
-
-
-async def test_an_answer_about_an_unknown_need_is_poison(world: World) -> None:
-    with pytest.raises(Poison):
-        await world.feed(held(uuid4()))
