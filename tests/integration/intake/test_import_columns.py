@@ -1,22 +1,10 @@
 """Names of columns and numbers of rows: told to whoever sent the file, and to nobody else."""
 
 import json
-from typing import Any
 
+from integration.intake.files import send
 from integration.intake.world import World
 from support import loglines
-
-
-async def send(world: World, body: str, status: int = 200, **query: str) -> Any:
-    """Import a file."""
-    answer = await world.client.post(
-        "/v1/requests:import",
-        params={"source": "kobo", "format": "csv", **query},
-        content=body,
-        headers=world.headers() | {"Content-Type": "text/csv"},
-    )
-    assert answer.status_code == status, answer.text
-    return answer.json()
 
 
 async def test_names_of_columns_go_to_the_sender_and_nowhere_else(world: World) -> None:

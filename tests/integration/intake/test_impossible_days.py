@@ -7,7 +7,7 @@ import pytest
 
 from aidmesh_chassis.auth import Role
 from aidmesh_contracts.intake import NeedApprovedV1
-from integration.intake.test_imports import post, send
+from integration.intake.files import post, send
 from integration.intake.world import KYIV, World, only
 
 POSSIBLE: Final = {"ge": "2000-01-01", "le": "2099-12-31"}

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from aidmesh_intake.handlers import importing
-from integration.intake.test_imports import send
+from integration.intake.files import send
 from integration.intake.test_leaving import join, leave
 from integration.intake.test_one_person import ask, family, person
 from integration.intake.world import KYIV, World

@@ -10,7 +10,7 @@ from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_intake.domain import commands
 from aidmesh_intake.domain.need import State
 from aidmesh_intake.handlers import acting
-from integration.intake.test_imports import HEAD, line, send
+from integration.intake.files import HEAD, line, send
 from integration.intake.world import World, confirmed, grew, held, issued, only, refused
 from support.loglines import written
 
