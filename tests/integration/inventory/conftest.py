@@ -10,6 +10,11 @@ from integration.inventory.sides import Side
 from integration.inventory.world import World
 from support.servers import DatabaseFactory
 
+pytest.register_assert_rewrite(
+    "integration.inventory.stock_model", "integration.inventory.bed_model"
+)
+"""Their assertions tell what they compared, as those of tests do."""
+
 
 @pytest.fixture
 async def world(database: DatabaseFactory) -> AsyncIterator[World]:
