@@ -12,6 +12,7 @@ from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.running import Running
 from aidmesh_contracts.intake import ContactSealedV1, NeedReadyUntilV1
 from aidmesh_contracts.streams import Stream
+from integration.chassis.desk import Desk
 from integration.chassis.parts import Effect, Producer, Taker, opened, record
 from support.servers import DatabaseFactory, NatsRegion
 from support.services import is_open, relaying, service_of
@@ -45,3 +46,13 @@ async def taker(database: DatabaseFactory, nats_region: NatsRegion) -> AsyncIter
     yield Taker(db, service, effect, task)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def desk(database: DatabaseFactory) -> AsyncIterator[Desk]:
+    """An inlet on a real database; a statement that takes long is broken off."""
+    origin = outbox.Origin("kyiv", "notification")
+    db = Database(await database("notification"), origin, statement_s_max=0.3)
+    await db.open()
+    yield Desk(db)
+    await db.close()
