@@ -21,7 +21,8 @@ from aidmesh.verification import streams
 from aidmesh.verification.outcome import Outcome
 from aidmesh.verification.privacy import Canaries
 from aidmesh.verification.run import check_all
-from e2e.breaks import BREAKS, PLANTED, SOME_READY, Break
+from e2e.breaks.breaking import PLANTED, SOME_READY, Break
+from e2e.breaks.table import BREAKS
 from support.funding import fund
 from support.running import Json, RunningMesh, Staff
 from support.waiting import eventually
