@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 from aidmesh.credentials import seed_file
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from support.collector import Collector, Told, collecting
 from support.funding import fund
 from support.running import Json, RunningMesh, Staff

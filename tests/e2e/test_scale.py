@@ -17,8 +17,8 @@ import pytest
 
 from aidmesh.credentials import seed_file
 from aidmesh.topology.api import JetStreamApi, section
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import READER
-from aidmesh.topology.warden import connect_as
 from e2e.test_restore import back_up, restore
 from support.running import RunningMesh, Staff
 from support.waiting import eventually

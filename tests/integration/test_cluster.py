@@ -12,8 +12,8 @@ from nats.aio.client import Client
 from aidmesh.credentials import seed_file
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.topology.api import JetStreamApi, Json, section
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from aidmesh_chassis import outbox
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.running import Running

@@ -19,8 +19,9 @@ from aidmesh.embedded.process import wait_until_gone
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import Elsewhere, MeshError, changing_mesh, read_mesh
 from aidmesh.tending import Tender
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import Warden, connect_as
+from aidmesh.topology.warden import Warden
 from support.servers import keys_in
 from support.waiting import eventually
 

@@ -8,8 +8,8 @@ from aidmesh.credentials import FOLDER, STORE, seed_file, setting, write_file
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import MeshError
 from aidmesh.topology.config import STORE_KEY
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from support.servers import keys_in
 
 CANARY = b"canary-of-a-sealed-contact"

@@ -17,8 +17,8 @@ from aidmesh.credentials import create_keys, hosts_of, missing, publics_of, seed
 from aidmesh.mesh import Mesh, running_mesh
 from aidmesh.meshfile import WITH_DATABASE, MeshError, MeshFile, read_mesh
 from aidmesh.preparing import prepare_mesh
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from support.waiting import eventually
 
 WAIT_S = 60.0

@@ -39,9 +39,9 @@ from aidmesh.restoring.run import Wish, restore
 from aidmesh.retiring import take_out
 from aidmesh.rotation import rotate_passwords, rotate_running
 from aidmesh.topology.configured import loaded_at
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.recover import SEQUENCE_GAP
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from aidmesh_chassis.crypto import PrivateKey
 from aidmesh_chassis.envelope import new_event_id
 from aidmesh_contracts.inventory import StockChangedV1

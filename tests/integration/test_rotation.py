@@ -45,8 +45,8 @@ from aidmesh.rotation import (
     rotate_stopped,
     switch,
 )
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import READER, SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from aidmesh.topology.watcher import linked_peers, links_of
 from aidmesh_chassis import outbox
 from aidmesh_chassis.broker import Broker

@@ -17,9 +17,9 @@ from aidmesh.tending import GATE_SECONDS_MAX
 from aidmesh.topology import progress
 from aidmesh.topology import recover as recovery
 from aidmesh.topology.api import JetStreamApi, section
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.history import Published
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from support.servers import KeysOf, keys_in
 
 BATCHES = 4

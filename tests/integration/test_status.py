@@ -28,8 +28,8 @@ from aidmesh.status import (
 from aidmesh.status_table import table
 from aidmesh.story.named import ids_between
 from aidmesh.story.read import read_story
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import SUPERVISOR
-from aidmesh.topology.warden import connect_as
 from aidmesh_contracts.consumers import consumers_of
 from aidmesh_contracts.streams import Stream
 from support.servers import keys_in

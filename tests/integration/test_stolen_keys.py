@@ -10,8 +10,8 @@ from nats.aio.msg import Msg
 
 from aidmesh.credentials import LINK, create_credentials, new_seed, publics_of
 from aidmesh.meshfile import WITH_DATABASE
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import READER, link_permissions, service_permissions
-from aidmesh.topology.warden import connect_as
 from aidmesh_contracts.consumers import CONSUMERS
 from support.regions import LinkedRegions, linked_regions
 from support.servers import NatsRegion

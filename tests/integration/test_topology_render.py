@@ -14,9 +14,9 @@ from aidmesh.fetching import get_json
 from aidmesh.topology import cluster as clusters
 from aidmesh.topology.api import Json
 from aidmesh.topology.cluster import Cluster, lay_out, warden_of
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import READER
 from aidmesh.topology.serving import FILE_GIB_MAX, GIB
-from aidmesh.topology.warden import connect_as
 from aidmesh_chassis.broker import Broker
 from aidmesh_chassis.settings import ServiceSettings
 from support.waiting import eventually

@@ -11,8 +11,8 @@ from nats.aio.client import Client
 from aidmesh.meshfile import NatsEntry, PostgresEntry, RegionEntry
 from aidmesh.quiet import RegionProbe
 from aidmesh.topology import reporter
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import READER
-from aidmesh.topology.warden import connect_as
 from aidmesh.verification import peers
 from aidmesh.verification.peers import peers_elsewhere, public_events_reported
 from aidmesh.verification.streams import marks_of

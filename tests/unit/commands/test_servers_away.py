@@ -21,7 +21,7 @@ from aidmesh.doctor import examine
 from aidmesh.meshfile import MeshFile, write_mesh
 from aidmesh.preparing import prepare_mesh
 from aidmesh.replaying import Choice
-from aidmesh.topology import warden
+from aidmesh.topology import connections
 from aidmesh_chassis.crypto import PrivateKey
 from support import stalled
 
@@ -200,7 +200,7 @@ def test_nats_that_does_not_answer_is_not_waited_for(
         return {}
 
     monkeypatch.setattr(quiet, "_connect_databases", connected)
-    monkeypatch.setattr(warden, "CONNECT_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(connections, "CONNECT_SECONDS_MAX", 0.1)
     code, said = typed(capsys, "verify", "--data", str(data))
     assert (code, said) == (
         EXIT_REFUSED, "aidmesh: NATS of kyiv does not answer; aidmesh doctor says why",

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import AwayError, RegionEntry
-from aidmesh.topology.warden import connect_as
+from aidmesh.topology.connections import connect_as
 
 CONNECT_SECONDS_MAX = 10
 CLOSE_SECONDS_MAX = 5.0

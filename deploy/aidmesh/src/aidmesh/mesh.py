@@ -21,7 +21,7 @@ from aidmesh.log_sizes import keep_short
 from aidmesh.meshfile import NAME, SERVICES, MeshError, MeshFile, read_mesh, write_mesh
 from aidmesh.preparing import prepare_mesh, resize
 from aidmesh.region import Region
-from aidmesh.topology.warden import OUTAGES
+from aidmesh.topology.connections import OUTAGES
 from aidmesh.watching import unfailing
 from aidmesh_chassis import logs
 from aidmesh_chassis.ending import goes_on

@@ -12,8 +12,8 @@ from nats.aio.client import Client
 from aidmesh.connecting import close_database, connect_asking, nats_of
 from aidmesh.credentials import seed_file
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.topology.connections import connect_as
 from aidmesh.topology.rights import READER
-from aidmesh.topology.warden import connect_as
 from aidmesh_chassis import ending
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream

@@ -38,9 +38,9 @@ from aidmesh.tending import PATIENCE_S
 from aidmesh.topology.api import Json
 from aidmesh.topology.config import LINK_SEED, dials
 from aidmesh.topology.configured import CONFIG
+from aidmesh.topology.connections import connect_as, tell_server
 from aidmesh.topology.rights import SYSTEM
 from aidmesh.topology.serving import AUTHORITIES
-from aidmesh.topology.warden import connect_as, tell_server
 from aidmesh.topology.watcher import linked_peers, links_of
 from aidmesh_chassis.nkey import nkey_of
 

@@ -15,10 +15,11 @@ from aidmesh.databases import (
 )
 from aidmesh.embedded.errors import StartError
 from aidmesh.meshfile import MeshError, MeshFile, RegionEntry
+from aidmesh.topology.connections import OUTAGES
 from aidmesh.topology.progress import nobody
 from aidmesh.topology.rights import SUPERVISOR, SYSTEM
 from aidmesh.topology.serving import Served
-from aidmesh.topology.warden import OUTAGES, Warden
+from aidmesh.topology.warden import Warden
 from aidmesh_chassis.ending import goes_on
 from aidmesh_chassis.logs import get_logger
 

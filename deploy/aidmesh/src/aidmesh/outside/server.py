@@ -12,7 +12,7 @@ import nats.errors
 from aidmesh.meshfile import NatsEntry
 from aidmesh.topology.api import section
 from aidmesh.topology.configured import loaded_at, monitored, write_config
-from aidmesh.topology.warden import connect_as, tell_server
+from aidmesh.topology.connections import connect_as, tell_server
 from aidmesh_chassis.logs import get_logger
 
 log = get_logger()

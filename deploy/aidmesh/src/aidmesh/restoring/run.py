@@ -52,11 +52,11 @@ from aidmesh.restoring.forward import Forwarded, Restored, roll_forward
 from aidmesh.restoring.outside import OutsideServers, refuse_if_used
 from aidmesh.restoring.servers import OWN, Own, Servers, connected_to
 from aidmesh.topology.api import RESTORE_SECONDS_MAX, JetStreamApi
+from aidmesh.topology.connections import OUTAGES
 from aidmesh.topology.plan import plan_of
 from aidmesh.topology.progress import Progress
 from aidmesh.topology.provision import apply
 from aidmesh.topology.recover import recover
-from aidmesh.topology.warden import OUTAGES
 from aidmesh.topology.watcher import linked_with
 from aidmesh.verification.wire import wired
 from aidmesh_chassis import logs
