@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from aidmesh_chassis import letters, standings
+from aidmesh_chassis import conflicts, letters, standings
 from aidmesh_chassis.consuming import Handler, Inlet
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, new_event_id
@@ -121,7 +121,7 @@ async def test_what_was_set_aside_is_not_answered_until_it_is_said_in_a_new_epoc
     assert await kyiv.answered() == [(id_of(other), "odesa")]
     assert kyiv.handled == [id_of(other)]
     async with kyiv.database.read() as conn:
-        [conflict] = await standings.conflicts(conn, None, 10)
+        [conflict] = await conflicts.still_open(conn, None, 10)
     assert conflict["event_id"] == id_of(late)
     await kyiv.take(late)  # it goes on asking
     assert await kyiv.answered() == []
@@ -148,7 +148,7 @@ async def test_what_is_said_in_a_new_epoch_counts_though_it_came_before_the_news
     await kyiv.take(early, late)
     assert kyiv.handled == [id_of(early)]
     async with kyiv.database.read() as conn:
-        assert [each["event_id"] for each in await standings.conflicts(conn, None, 10)] == [
+        assert [each["event_id"] for each in await conflicts.still_open(conn, None, 10)] == [
             id_of(late)
         ]
     await kyiv.hear("retired", 2)

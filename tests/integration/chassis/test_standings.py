@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from aidmesh_chassis import handoff, standings
+from aidmesh_chassis import conflicts, handoff, standings
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, new_event_id
@@ -85,7 +85,7 @@ class Service:
 
     async def conflicts(self) -> list[tuple[str, int]]:
         async with self.database.read() as conn:
-            rows = await standings.conflicts(conn, None, 100)
+            rows = await conflicts.still_open(conn, None, 100)
         return [(row["region"], row["epoch"]) for row in rows]
 
 
@@ -114,10 +114,10 @@ async def test_a_fence_stands_before_or_after_a_batch(service: Service) -> None:
     assert 7 not in service.taken
     assert await service.conflicts() == [("odesa", 1), ("odesa", 1)]
     async with service.database.transaction() as tx:
-        [first, _] = await standings.conflicts(tx.conn, None, 100)
-        assert await standings.close_conflict(tx.conn, first["event_id"], "seen", UUID(int=1))
-        assert not await standings.close_conflict(tx.conn, first["event_id"], "seen", UUID(int=1))
-        assert await standings.open_conflicts(tx.conn, ["odesa"]) == 1
+        [first, _] = await conflicts.still_open(tx.conn, None, 100)
+        assert await conflicts.close(tx.conn, first["event_id"], "seen", UUID(int=1))
+        assert not await conflicts.close(tx.conn, first["event_id"], "seen", UUID(int=1))
+        assert await conflicts.count_open(tx.conn, ["odesa"]) == 1
         assert await standings.epoch_of(tx.conn, "odesa") == 2
     await service.database.close()
 

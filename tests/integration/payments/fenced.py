@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from aidmesh_chassis import standings
+from aidmesh_chassis import conflicts, standings
 from aidmesh_payments.handlers import lost
 from integration.payments.offices import CHECKER, MAKER, Desk
 
@@ -22,9 +22,9 @@ async def declare_lost(desk: Desk, region: str) -> None:
 async def close_conflicts(desk: Desk) -> int:
     """A person has seen to all that was set aside; returns how many there were."""
     async with desk.db.transaction() as tx:
-        rows = await standings.conflicts(tx.conn, None, 1_000)
+        rows = await conflicts.still_open(tx.conn, None, 1_000)
         for row in rows:
-            await standings.close_conflict(tx.conn, row["event_id"], "seen to", CHECKER)
+            await conflicts.close(tx.conn, row["event_id"], "seen to", CHECKER)
     return len(rows)
 
 

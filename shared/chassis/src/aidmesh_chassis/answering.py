@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from aidmesh_chassis import standings
+from aidmesh_chassis import conflicts, standings
 from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.base import Event
 from aidmesh_contracts.streams import event_type_of, origin_of
@@ -28,7 +28,7 @@ async def answer_all(tx: "Tx", batch: Iterable[Received[Event]], answer: Answer)
     """Answer what was taken in, by a transaction that holds the fence's lock."""
     lost = await standings.lost(tx.conn)
     items = list(batch)
-    aside = await standings.kept_aside(tx.conn, [item.event_id for item in items])
+    aside = await conflicts.kept_aside(tx.conn, [item.event_id for item in items])
     for item in items:
         made = answer(item.event_id)
         if made.type != item.event.type and item.region not in lost and item.event_id not in aside:

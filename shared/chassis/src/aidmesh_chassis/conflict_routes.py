@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import Depends, Response
 from pydantic import BaseModel, StringConstraints, TypeAdapter
 
-from aidmesh_chassis import standings
+from aidmesh_chassis import conflicts
 from aidmesh_chassis.auth import Caller, Role, require
 from aidmesh_chassis.db import Database
 from aidmesh_chassis.http import Body, PageQuery, Routes
@@ -57,7 +57,7 @@ def router(database: Database) -> Routes:
     async def listed(caller: Reader, page: PageQuery) -> ConflictPage:
         """What lost regions said too late and nobody has seen to, the oldest first."""
         async with database.read() as conn:
-            rows = await standings.conflicts(conn, page.after(_AFTER), page.limit + 1)
+            rows = await conflicts.still_open(conn, page.after(_AFTER), page.limit + 1)
         kept, following = page.cut(rows, lambda row: (row["arrived_at"], row["event_id"]))
         views = [ConflictView.model_validate(dict(row)) for row in kept]
         return ConflictPage(conflicts=views, next=following)
@@ -68,7 +68,7 @@ def router(database: Database) -> Routes:
         async with database.transaction() as tx:
             if known := await once.replay(tx):
                 return known
-            if not await standings.close_conflict(tx.conn, event_id, body.note, caller.staff_id):
+            if not await conflicts.close(tx.conn, event_id, body.note, caller.staff_id):
                 raise Problem(NOT_FOUND)
             return await once.answer(tx, 200, {"event_id": event_id})
 

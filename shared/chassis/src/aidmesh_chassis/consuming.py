@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from aidmesh_chassis import inbox, standings
+from aidmesh_chassis import conflicts, inbox, standings
 from aidmesh_chassis.acknowledging import Message, ack_all, kept_alive, nak_all, tell
 from aidmesh_chassis.answering import Answer, answer_all, answer_dropped
 from aidmesh_chassis.db import Database, Tx
@@ -318,11 +318,11 @@ class Inlet:
             if changed or (len(unique) < len(batch) and _contradicts_itself(batch)):
                 raise Poison(inbox.OTHER_CONTENT)
             if new := [each for each in of_others if each.event_id in fresh]:
-                fresh -= await standings.set_aside(tx.conn, self._durable, new)
+                fresh -= await conflicts.set_aside(tx.conn, self._durable, new)
             # What comes until it is answered may have been set aside too early.
             if self._answer is not None and len(fresh) < len(unique):
                 old = [each for each in of_others if each.event_id not in fresh]
-                fresh |= await standings.take_up(tx.conn, old)
+                fresh |= await conflicts.take_up(tx.conn, old)
             for handler, classes in self._groups:
                 group = [
                     item

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 import asyncpg
 
@@ -21,7 +20,6 @@ from aidmesh_chassis import handoff
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import REGION_GONE, Problem
-from aidmesh_contracts.base import Event
 from aidmesh_contracts.payments_regions import RegionChangedV1, Standing
 
 if TYPE_CHECKING:
@@ -148,93 +146,6 @@ async def check(conn: asyncpg.Connection, region: str) -> None:
         raise Problem(REGION_GONE, region=region)
 
 
-async def set_aside(
-    conn: asyncpg.Connection, durable: str, batch: Sequence[Received[Event]]
-) -> set[UUID]:
-    """Note epochs, and keep as conflicts what does not count; returns those events' ids.
-
-    Args:
-        durable: through which they came.
-        batch: events of other regions that were not taken in before.
-    """
-    newest: dict[str, int] = {}
-    for item in batch:
-        newest[item.region] = max(item.epoch, newest.get(item.region, FIRST_EPOCH))
-    if raised := await raise_epochs(conn, newest):
-        # It may have been restored, and know nothing of what it had answered since.
-        await handoff.again(conn, raised)
-    stands = await known(conn)
-    if not stands.keys() & newest.keys():
-        return set()
-    born: datetime = await conn.fetchval("SELECT min(at) FROM service_born")
-    late = [
-        item
-        for item in batch
-        if (stand := stands.get(item.region)) is not None
-        and not counts(stand, item.epoch)
-        # Decided before this service was made: what had happened by then is history to it.
-        and not (stand.since < born and item.occurred_at <= stand.since)
-    ]
-    await leave_to_people(conn, durable, late)
-    return {item.event_id for item in late}
-
-
-async def leave_to_people(
-    conn: asyncpg.Connection, durable: str, late: Sequence[Received[Event]]
-) -> None:
-    """Keep as conflicts what other regions said and what has no effect.
-
-    Args:
-        durable: through which it came, or what it was that had no use for it.
-    """
-    await conn.execute(
-        """
-        INSERT INTO conflict (event_id, durable, region, epoch, event_type, aggregate, occurred_at)
-        SELECT id, $2, region, epoch, type, aggregate, at
-        FROM unnest($1::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::timestamptz[])
-             AS n (id, region, epoch, type, aggregate, at)
-        ON CONFLICT DO NOTHING
-        """,
-        [item.event_id for item in late],
-        durable,
-        [item.region for item in late],
-        [item.epoch for item in late],
-        [item.event.type for item in late],
-        [str(item.event.aggregate_id) for item in late],
-        [item.occurred_at for item in late],
-    )
-
-
-async def take_up(conn: asyncpg.Connection, batch: Sequence[Received[Event]]) -> set[UUID]:
-    """Which of these were set aside before it was heard that they count: conflicts no more.
-
-    So it is where a region that has rejoined is heard before those who let it in.
-
-    Args:
-        batch: events of other regions that come once more.
-    """
-    stands = await known(conn)
-    rows = await conn.fetch(
-        "DELETE FROM conflict WHERE event_id = ANY($1::uuid[]) RETURNING event_id",
-        [
-            item.event_id
-            for item in batch
-            if (stand := stands.get(item.region)) is not None
-            and stand.standing == "member"
-            and counts(stand, item.epoch)
-        ],
-    )
-    return {row["event_id"] for row in rows}
-
-
-async def kept_aside(conn: asyncpg.Connection, ids: Collection[UUID]) -> set[UUID]:
-    """Which of these events were set aside as conflicts, seen to by people or not."""
-    rows = await conn.fetch(
-        "SELECT event_id FROM conflict WHERE event_id = ANY($1::uuid[])", list(ids)
-    )
-    return {row["event_id"] for row in rows}
-
-
 async def take_in(
     tx: "Tx", said: Mapping[str, tuple[Stand, str]], follow: Follow
 ) -> dict[str, News]:
@@ -301,48 +212,6 @@ class Follower:
         await take_in(tx, said, self._follow)
 
 
-async def conflicts(
-    conn: asyncpg.Connection, after: tuple[datetime, UUID] | None, limit: int
-) -> list[asyncpg.Record]:
-    """Open conflicts, the oldest first."""
-    rows: list[asyncpg.Record] = await conn.fetch(
-        """
-        SELECT event_id, region, epoch, event_type, aggregate, occurred_at, arrived_at
-        FROM conflict
-        WHERE closed_at IS NULL
-          AND ($1::timestamptz IS NULL OR (arrived_at, event_id) > ($1, $2::uuid))
-        ORDER BY arrived_at, event_id LIMIT $3
-        """,
-        *(after or (None, None)),
-        limit,
-    )
-    return rows
-
-
-async def close_conflict(conn: asyncpg.Connection, event_id: UUID, note: str, by: UUID) -> bool:
-    """A person has seen to it; False when there is no such open one."""
-    return bool(
-        await conn.fetchval(
-            """
-            UPDATE conflict SET closed_at = now(), closed_by = $3, note = $2
-            WHERE event_id = $1 AND closed_at IS NULL RETURNING true
-            """,
-            event_id,
-            note,
-            by,
-        )
-    )
-
-
-async def open_conflicts(conn: asyncpg.Connection, regions: Collection[str]) -> int:
-    """How many conflicts with these regions nobody has seen to."""
-    count: int = await conn.fetchval(
-        "SELECT count(*) FROM conflict WHERE closed_at IS NULL AND region = ANY($1::text[])",
-        list(regions),
-    )
-    return count
-
-
 async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) -> int:
     """Publish anew what this region said before its epoch was raised; a sweep.
 
@@ -387,7 +256,14 @@ async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) 
     told_seq = told["told_seq"]
     if told_seq is None or told["is_early"]:
         return renewed
-    [(count, last_seq)] = await tx.conn.fetch(
+    return renewed + await _publish_anew(tx.conn, epoch, but, told_seq, limit)
+
+
+async def _publish_anew(
+    conn: asyncpg.Connection, epoch: int, but: Collection[str], told_seq: int, limit: int
+) -> int:
+    """Publish what was said in earlier epochs after an event of the outbox; returns how much."""
+    [(count, last_seq)] = await conn.fetch(
         """
         WITH earlier AS (
             SELECT gen_random_uuid() AS id, o.seq, o.stream, o.subject, o.headers, o.payload,
@@ -411,9 +287,9 @@ async def tell_again(tx: "Tx", but: Collection[str], limit: int = TOLD_AT_ONCE) 
         limit,
         told_seq,
     )
-    await tx.conn.execute(
+    await conn.execute(
         "UPDATE told_epoch SET told_seq = $2 WHERE epoch = $1",
         epoch,
         last_seq if count == limit else None,
     )
-    return int(count) + renewed
+    return int(count)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from aidmesh_chassis import standings
+from aidmesh_chassis import conflicts, standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -264,7 +264,7 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
     for item in mine:
         event = item.event
         if not await _may_credit(tx, event, fences.get(event.allotment_id, set())):
-            await standings.leave_to_people(tx.conn, RETURN, [item])
+            await conflicts.leave_to_people(tx.conn, RETURN, [item])
         elif await transfers.insert_transfer(
             tx.conn,
             event.transfer_id,

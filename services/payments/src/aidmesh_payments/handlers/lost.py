@@ -6,7 +6,7 @@ See `domain/fencing.py` for the money, `aidmesh_chassis.standings` for what is s
 from collections.abc import Mapping, Sequence
 from uuid import UUID, uuid4
 
-from aidmesh_chassis import restoring, standings
+from aidmesh_chassis import conflicts, restoring, standings
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
@@ -91,7 +91,7 @@ async def readmit(tx: Tx, region: str) -> None:
     before = (await standings.known(tx.conn)).get(region)
     if before is None or before.standing != "lost":
         raise problem("wrong-state")
-    if await standings.open_conflicts(tx.conn, [region]):
+    if await conflicts.count_open(tx.conn, [region]):
         raise problem("conflicts-open")
     heard = await standings.epoch_of(tx.conn, region)
     await _say(tx, region, Stand("member", max(heard, before.epoch) + 1, tx.now), None)
