@@ -17,10 +17,11 @@ from cyclopts import App
 
 from aidmesh import dashboard, reference
 from aidmesh.__main__ import build
-from aidmesh.alerts import ALERTS, OF_PEOPLE, REQUESTS, Alert, page, rules
+from aidmesh.alerts import ALERTS, OF_PEOPLE, REQUESTS, Alert
 from aidmesh.doctor.examine import LACKING, not_working
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE
 from aidmesh.meshfile import SERVICES
+from aidmesh.runbooks import page, rules
 from aidmesh.status import ServiceStatus
 from aidmesh.story.standing import (
     ASKED_BACK,

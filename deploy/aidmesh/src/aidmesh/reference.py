@@ -13,8 +13,9 @@ from typing import Final
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
-from aidmesh import alerts, dashboard, import_reference
+from aidmesh import dashboard, import_reference, runbooks
 from aidmesh.__main__ import build
+from aidmesh.alerts import ALERTS
 from aidmesh.command_list import listed
 from aidmesh.commands.common import EXIT_CODES
 from aidmesh.log_calls import fields_by_event
@@ -158,10 +159,10 @@ def documents() -> dict[str, str]:
         + "".join(_kinds(owner, kinds) for owner, kinds in problem_types().items()),
         "docs/import.md": import_reference.page(),
         "docs/examples/requests.csv": import_reference.example(),
-        "deploy/observability/alerts.yaml": alerts.rules(alerts.ALERTS),
+        "deploy/observability/alerts.yaml": runbooks.rules(ALERTS),
         "deploy/observability/dashboard.json": dashboard.dashboard(),
-        "docs/runbooks/README.md": alerts.index(alerts.ALERTS),
-        **{f"docs/runbooks/{each.page}": alerts.page(each) for each in alerts.ALERTS},
+        "docs/runbooks/README.md": runbooks.index(ALERTS),
+        **{f"docs/runbooks/{each.page}": runbooks.page(each) for each in ALERTS},
     }
 
 
