@@ -16,15 +16,8 @@ from aidmesh.embedded.postgres import PostgresServer
 from aidmesh.meshfile import WITH_DATABASE, MeshError, MeshFile, read_mesh, write_mesh
 from aidmesh.preparing import prepare_mesh
 from aidmesh.quiet import RegionProbe
-from aidmesh.retiring import (
-    end_handoffs,
-    gone_since,
-    may_speak,
-    not_heard,
-    not_taken,
-    open_in,
-    take_out,
-)
+from aidmesh.retiring import end_handoffs, gone_since, may_speak, not_heard, not_taken, take_out
+from aidmesh.unsettled import open_in
 from aidmesh_chassis.standings import Stand
 from support.servers import DatabaseFactory
 
