@@ -15,7 +15,7 @@ from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import AllotmentId
 from aidmesh_contracts.payments_waits import WaitChangedV1
 from aidmesh_payments.handlers import waits
-from aidmesh_payments.store import funding, lost
+from aidmesh_payments.store import funding, owing
 from aidmesh_payments.store import waits as wait_store
 from integration.payments.offices import MAKER, Desk, received
 from integration.payments.test_waits import offers, waiting
@@ -129,11 +129,11 @@ async def test_debts_are_paid_off_the_oldest_first(desk: Desk) -> None:
 
 async def owe(tx: Tx, allotment_id: AllotmentId, owed: Mapping[int, int]) -> None:
     for epoch, minor in owed.items():
-        await lost.owe(tx.conn, allotment_id, epoch, 1_000, minor, 0)
+        await owing.owe(tx.conn, allotment_id, epoch, 1_000, minor, 0)
 
 
 async def pay_off(tx: Tx, allotment_id: AllotmentId, amount_minor: int) -> int:
-    return await lost.pay_off(tx.conn, allotment_id, amount_minor)
+    return await owing.pay_off(tx.conn, allotment_id, amount_minor)
 
 
 async def still_owed(desk: Desk, allotment_id: AllotmentId, epoch: int) -> int:

@@ -19,6 +19,7 @@ from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_payments.api.answers import Debt, Reissue
 from aidmesh_payments.handlers import allotting, assigning, holding, lost
 from aidmesh_payments.store import lost as lost_store
+from aidmesh_payments.store import owing
 from aidmesh_payments.store.numbers import MEASURED
 from integration.payments.callers import Api
 from integration.payments.fenced import (
@@ -112,7 +113,7 @@ async def test_what_was_used_stays_gone_and_what_comes_late_has_no_effect(
     await lviv.feed(*fence, region="kyiv")
     await lviv.feed(*fence, region="kyiv")
     assert await lviv.value(OWED) == 7_000 - 1_000 - 0
-    debts = await lviv.run(lambda tx: lost_store.owed(tx.conn))
+    debts = await lviv.run(lambda tx: owing.owed(tx.conn))
     assert [Debt.model_validate(dict(row)).owed_minor for row in debts] == [6_000]
     taken = await kyiv.run(lambda tx: lost_store.reissues(tx.conn))
     assert sum(Reissue.model_validate(dict(row)).amount_minor for row in taken) == 7_000

@@ -10,6 +10,7 @@ from aidmesh_payments.api.answers import Standings
 from aidmesh_payments.api.desk import Desk, Lead, Reader
 from aidmesh_payments.handlers import lost
 from aidmesh_payments.store import lost as store
+from aidmesh_payments.store import owing
 
 
 class LostBody(Body):
@@ -47,7 +48,7 @@ def router(desk: Desk) -> Routes:
                 ],
                 "asked": [dict(row) for row in await store.asked(conn)],
                 "reissued": [dict(row) for row in await store.reissues(conn)],
-                "owed": [dict(row) for row in await store.owed(conn)],
+                "owed": [dict(row) for row in await owing.owed(conn)],
             }
         return {
             **{name: rows[: store.SHOWN_MAX] for name, rows in found.items()},

@@ -25,9 +25,9 @@ from aidmesh_payments.handlers import periods, returning
 from aidmesh_payments.handlers.locking import lock_grants_of
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as store
+from aidmesh_payments.store import grant_terms, owing, transfers
 from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import ledger as ledger_store
-from aidmesh_payments.store import lost, transfers
 from aidmesh_payments.store.granted import GrantAllotment
 
 Cause = Received[Event] | None
@@ -199,7 +199,7 @@ class Book:
         """Send money back; what the grantor has taken back by itself is paid off first."""
         own = allotment.grantor == self.office.region
         if not own and told is None:
-            paid_minor = await lost.pay_off(self.tx.conn, allotment.id, amount_minor)
+            paid_minor = await owing.pay_off(self.tx.conn, allotment.id, amount_minor)
             if paid_minor:
                 paid = await self._new_return(allotment)
                 await self._book_return(allotment, paid_minor, paid, settled=True)
@@ -207,7 +207,7 @@ class Book:
         if not amount_minor:
             return
         epoch = self.tx.origin.epoch
-        in_vain = not own and await lost.keep_untold(
+        in_vain = not own and await owing.keep_untold(
             self.tx.conn, allotment.id, epoch, amount_minor
         )
         back = told or await self._new_return(allotment, rebalancing_id)
@@ -225,7 +225,7 @@ class Book:
         elif not in_vain:
             fences = back.fences
             if fences is None:
-                fences = await lost.known_fences(self.tx.conn, allotment.id)
+                fences = await owing.known_fences(self.tx.conn, allotment.id)
             self.tx.emit(
                 AllotmentReturnedV1(
                     allotment_id=allotment.id,
@@ -248,7 +248,7 @@ class Book:
         else:
             number = await transfers.count_returns(self.tx.conn, allotment.id) + 1
             transfer_id = return_id(allotment.id, self.office.region, epoch, number)
-        return WayBack(transfer_id, epoch, await lost.known_fences(self.tx.conn, allotment.id))
+        return WayBack(transfer_id, epoch, await owing.known_fences(self.tx.conn, allotment.id))
 
     async def _book_return(
         self, allotment: Allotment, amount_minor: int, back: WayBack, *, settled: bool
@@ -283,7 +283,7 @@ class Book:
         self._grown.clear()
         if not grown:
             return
-        programmes = await store.programmes(self.tx.conn, (entry[0] for entry in grown))
+        programmes = await grant_terms.programmes(self.tx.conn, (entry[0] for entry in grown))
         left_minor = {entry[0]: self[entry[0]].free_minor for entry in grown}
         for allotment_id, freed_minor, freed_by, cause in grown:
             amount_minor = min(freed_minor, left_minor[allotment_id])

@@ -17,7 +17,7 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as allotment_store
-from aidmesh_payments.store import funding
+from aidmesh_payments.store import funding, grant_terms
 from aidmesh_payments.store import grants as store
 from aidmesh_payments.store import ledger as ledger_store
 from aidmesh_payments.store.funding import Instalment, Withdrawal
@@ -191,7 +191,7 @@ async def amend(office: Office, tx: Tx, grant_id: GrantId, amendment: Amendment,
     )
     await store.save(tx.conn, [changed])
     await store.amend(tx.conn, changed, before, period_to, lines, new, amendment.reason, by)
-    await allotment_store.put_terms(
+    await grant_terms.put(
         tx.conn,
         new,
         office.region,

@@ -18,7 +18,7 @@ from aidmesh_payments.handlers.office import Office, check_region
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as allotment_store
-from aidmesh_payments.store import funding
+from aidmesh_payments.store import funding, grant_terms
 from aidmesh_payments.store import grants as store
 from aidmesh_payments.store import ledger as ledger_store
 
@@ -70,7 +70,7 @@ async def pledge(office: Office, tx: Tx, new: NewGrant, by: UUID) -> None:
         paying_office=new.paying_office,
         terms_version=1,
     )
-    await allotment_store.put_terms(
+    await grant_terms.put(
         tx.conn,
         terms,
         office.region,

@@ -22,7 +22,7 @@ from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as store
-from aidmesh_payments.store import lost, transfers
+from aidmesh_payments.store import grant_terms, owing, transfers
 
 
 async def open_allotment(tx: Tx, book: Book, sent: AllotmentSentV1) -> None:
@@ -72,7 +72,7 @@ async def receive(office: Office, tx: Tx, batch: Sequence[Received[AllotmentSent
         return
     for item in mine:
         _require_grantor(item, item.event.from_region)
-        if not await store.put_terms(tx.conn, item.event.terms, item.event.from_region):
+        if not await grant_terms.put(tx.conn, item.event.terms, item.event.from_region):
             raise Poison("not_the_grantor")
     book = await Book.open(tx, office, (item.event.allotment_id for item in mine))
     for item in mine:
@@ -120,7 +120,7 @@ async def booked(office: Office, tx: Tx, batch: Sequence[Received[ReturnBookedV1
         booked_id = item.event.transfer_id
         if (
             await transfers.arrive(tx.conn, booked_id, item.region) is None
-            and not await lost.told_is_booked(tx.conn, booked_id)
+            and not await owing.told_is_booked(tx.conn, booked_id)
             # A return that the backup does not know, and that people have to see to.
             and not await restoring.is_left(
                 tx.conn, AllotmentReturnedV1.type, item.event.allotment_id
@@ -165,8 +165,8 @@ async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChan
     resumed: list[AllotmentId] = []
     for item in sorted(batch, key=lambda item: item.event.grant_id):
         event = item.event
-        before = await store.grant_state(tx.conn, event.grant_id)
-        if not await store.put_terms(
+        before = await grant_terms.state_of(tx.conn, event.grant_id)
+        if not await grant_terms.put(
             tx.conn,
             event.terms,
             item.region,
@@ -176,7 +176,7 @@ async def know_grants(office: Office, tx: Tx, batch: Sequence[Received[GrantChan
             received_minor=event.received_minor,
         ):
             raise Poison("not_the_grantor")
-        after = await store.grant_state(tx.conn, event.grant_id)
+        after = await grant_terms.state_of(tx.conn, event.grant_id)
         assert after is not None  # noqa: S101 - just written
         if before is None:
             continue

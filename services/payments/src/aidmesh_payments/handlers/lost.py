@@ -23,7 +23,7 @@ from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import credit_grant
 from aidmesh_payments.problems import problem
-from aidmesh_payments.store import assigned, transfers
+from aidmesh_payments.store import assigned, owing, transfers
 from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
 from aidmesh_payments.store import ledger as ledger_store
@@ -250,9 +250,9 @@ async def hear_reissues(
             event.amount_minor,
             event.epoch,
             set(event.credited),
-            await store.returns(tx.conn, event.allotment_id),
+            await owing.returns(tx.conn, event.allotment_id),
         )
-        if not await store.owe(
+        if not await owing.owe(
             tx.conn,
             event.allotment_id,
             event.epoch,
@@ -262,8 +262,8 @@ async def hear_reissues(
         ):
             continue
         if due.untold_minor:
-            await store.pay_off_untold(tx.conn, event.allotment_id, event.epoch, due.untold_minor)
-        await store.settle_returns(tx.conn, due.settled)
+            await owing.pay_off_untold(tx.conn, event.allotment_id, event.epoch, due.untold_minor)
+        await owing.settle_returns(tx.conn, due.settled)
         await transfers.remember_recall(tx.conn, event.allotment_id, item.region, "fenced")
         if came:
             book.put(book[event.allotment_id].recall())
@@ -273,10 +273,10 @@ async def hear_reissues(
 async def tell_again(office: Office, tx: Tx) -> int:
     """Once the epoch was raised: tell what was told in vain; a sweep."""
     count = await standings.tell_again(tx, TOLD_AS_A_SUM)
-    for each in await store.take_untold(tx.conn, tx.origin.epoch, LIMIT):
+    for each in await owing.take_untold(tx.conn, tx.origin.epoch, LIMIT):
         transfer_id = TransferId(uuid4())
-        fences = await store.known_fences(tx.conn, each.allotment_id)
-        await store.tell_return(
+        fences = await owing.known_fences(tx.conn, each.allotment_id)
+        await owing.tell_return(
             tx.conn, transfer_id, each.allotment_id, each.amount_minor, tx.origin.epoch, fences
         )
         tx.emit(

@@ -7,7 +7,7 @@ import asyncpg
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, derive_id
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_payments.domain.commitments import Commitment
-from aidmesh_payments.store import allotments, discrepancies
+from aidmesh_payments.store import discrepancies, grant_terms
 from aidmesh_payments.store.discrepancies import Discrepancy
 
 ABOUT = "outside_period"
@@ -24,7 +24,7 @@ async def question(
     if undone:
         await discrepancies.close_of_spendings(conn, "outside_period", undone, "reversed")
     if spent:
-        terms = await allotments.restrictions(conn, (each.allotment_id for each in spent))
+        terms = await grant_terms.restrictions(conn, (each.allotment_id for each in spent))
         await discrepancies.open_discrepancies(
             conn, [_of(each) for each in spent if not _is_covered(each, terms)]
         )

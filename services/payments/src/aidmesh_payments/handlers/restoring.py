@@ -35,9 +35,9 @@ from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.problems import problem
 from aidmesh_payments.store import allotments as allotment_store
+from aidmesh_payments.store import grant_terms, owing, transfers
 from aidmesh_payments.store import granted as granted_store
 from aidmesh_payments.store import grants as grant_store
-from aidmesh_payments.store import lost, transfers
 from aidmesh_payments.store import restoring as store
 
 UNPROVEN: Final = "unproven"
@@ -152,9 +152,9 @@ async def _owe(tx: Tx, book: Book, event: AllotmentReturnedV1) -> None:
     nothing of it is promised again. Or it was the sum of what had gone back in vain: that pays it
     off, at once or when the fence is heard of again, and is not told a second time.
     """
-    await lost.owe_returned(tx.conn, event.allotment_id, event.amount_minor)
-    for epoch, untold_minor in await lost.untold_of(tx.conn, event.allotment_id):
-        await lost.pay_off_untold(tx.conn, event.allotment_id, epoch, untold_minor)
+    await owing.owe_returned(tx.conn, event.allotment_id, event.amount_minor)
+    for epoch, untold_minor in await owing.untold_of(tx.conn, event.allotment_id):
+        await owing.pay_off_untold(tx.conn, event.allotment_id, epoch, untold_minor)
     await transfers.remember_recall(tx.conn, event.allotment_id, event.grantor, "restore")
     book.put(book[event.allotment_id].recall())
     await book.close()
@@ -232,7 +232,7 @@ async def _amend(office: Office, tx: Tx, grant: Grant, state: GrantChangedV1, bo
     await grant_store.amend(
         tx.conn, changed, before, last_day, lines, state.terms, "restore", RESTORE
     )
-    await allotment_store.put_terms(
+    await grant_terms.put(
         tx.conn,
         state.terms,
         office.region,

@@ -18,6 +18,7 @@ from aidmesh_payments.handlers.ending import (
 from aidmesh_payments.handlers.office import Office
 from aidmesh_payments.store import allotments as allotment_store
 from aidmesh_payments.store import commitments as store
+from aidmesh_payments.store import grant_terms
 from aidmesh_payments.store import payouts as payout_store
 from aidmesh_payments.store import pickup as pickup_store
 
@@ -95,10 +96,10 @@ async def end_validity(office: Office, tx: Tx) -> int:
 async def begin_periods(office: Office, tx: Tx) -> int:
     """Wake who waits for money that may be used from today on: it came in before, for nobody."""
     today = day_of(tx.now)
-    found = await allotment_store.due_to_begin(tx.conn, today, LIMIT)
+    found = await grant_terms.due_to_begin(tx.conn, today, LIMIT)
     if found:
         book = await Book.open(tx, office, await allotment_store.of_grants(tx.conn, found))
-        book.all_grew(await allotment_store.begin(tx.conn, found, today))
+        book.all_grew(await grant_terms.begin(tx.conn, found, today))
         await book.close()
     return len(found)
 
