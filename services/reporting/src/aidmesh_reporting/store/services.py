@@ -49,9 +49,14 @@ async def add_services(
             for event_id, event in events
         ),
     )
+    await _add_people(conn, [event for _, event in events])
+    await _add_shares(conn, [event for _, event in events])
+
+
+async def _add_people(conn: asyncpg.Connection, events: Sequence[NeedFulfilledV1]) -> None:
     people = [
         (event.need_id, event.service_no, person_id)
-        for _, event in events
+        for event in events
         for person_id in event.person_ids
     ]
     if people:
@@ -62,6 +67,9 @@ async def add_services(
             """,
             *columns(people),
         )
+
+
+async def _add_shares(conn: asyncpg.Connection, events: Sequence[NeedFulfilledV1]) -> None:
     shares = [
         (
             event.need_id,
@@ -71,7 +79,7 @@ async def add_services(
             share.amount_minor,
             share.currency,
         )
-        for _, event in events
+        for event in events
         for position, share in enumerate(event.shares)
     ]
     if shares:
@@ -152,12 +160,18 @@ async def add_stays(
             for event_id, occurred_at, event in newest.values()
         ),
     )
-    written = [row["reservation_id"] for row in rows]
-    await conn.execute("DELETE FROM stay_share WHERE reservation_id = ANY($1::uuid[])", written)
+    await _put_stay_shares(conn, [newest[row["reservation_id"]][2] for row in rows])
+
+
+async def _put_stay_shares(conn: asyncpg.Connection, stays: Sequence[StaySettledV1]) -> None:
+    await conn.execute(
+        "DELETE FROM stay_share WHERE reservation_id = ANY($1::uuid[])",
+        [stay.reservation_id for stay in stays],
+    )
     shares = [
-        (reservation_id, position, share.grant_id, share.amount_minor, share.currency)
-        for reservation_id in written
-        for position, share in enumerate(newest[reservation_id][2].shares or ())
+        (stay.reservation_id, position, share.grant_id, share.amount_minor, share.currency)
+        for stay in stays
+        for position, share in enumerate(stay.shares or ())
     ]
     if shares:
         await conn.execute(
