@@ -113,11 +113,7 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
 
     What it said in between may have been lost or come later.
     """
-    newest: dict[PayoutId, Received[PayoutOutcomeV1]] = {}
-    for item in batch:
-        known = newest.get(item.event.payout_id)
-        if known is None or known.event.version < item.event.version:
-            newest[item.event.payout_id] = item
+    newest = _newest(batch)
     found = {row.id: row for row in await payout_store.find(tx.conn, newest)}
     for item in batch:
         row = found.get(item.event.payout_id)
@@ -175,6 +171,18 @@ async def take_outcomes(office: Office, tx: Tx, batch: Sequence[Received[PayoutO
     ]
     await discrepancies.close_of_spendings(tx.conn, "withdrawn_after_export", unpaid, "rejected")
     await book.close()
+
+
+def _newest(
+    batch: Sequence[Received[PayoutOutcomeV1]],
+) -> dict[PayoutId, Received[PayoutOutcomeV1]]:
+    """Of each payout what has the highest version."""
+    newest: dict[PayoutId, Received[PayoutOutcomeV1]] = {}
+    for item in batch:
+        known = newest.get(item.event.payout_id)
+        if known is None or known.event.version < item.event.version:
+            newest[item.event.payout_id] = item
+    return newest
 
 
 def _is_news(row: PayoutRow, item: Received[PayoutOutcomeV1]) -> bool:

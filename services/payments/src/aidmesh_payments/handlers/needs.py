@@ -21,7 +21,7 @@ from aidmesh_contracts.payments import (
     CommitmentRefusedV1,
 )
 from aidmesh_contracts.restriction import Use
-from aidmesh_contracts.values import BlockedBy
+from aidmesh_contracts.values import BlockedBy, MoneyDemand
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain.choosing import Ask, Purse, choose, money_key
 from aidmesh_payments.domain.commitments import Commitment
@@ -82,19 +82,7 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
             # Over before it began; or money for an earlier attempt is on its way to the bank.
             refusals.append((*key, "withdrawn", None))
         elif event.money is not None:
-            use = use_of(event, event.planned_on)
-            asks.append(
-                Ask(
-                    event.need_id,
-                    event.attempt_no,
-                    event.priority,
-                    event.asked_on,
-                    event.queue_no,
-                    event.money.amount_minor,
-                    event.money.currency,
-                    use,
-                )
-            )
+            asks.append(_ask(event, event.money))
     book, purses = await Book.open_purses(tx, office, (ask.currency for ask in asks))
     answers = choose(purses, asks, book.today)
     # The approval may be older than a correction of where the money goes.
@@ -118,6 +106,19 @@ async def hold(office: Office, tx: Tx, batch: Sequence[Received[NeedApprovedV1]]
         tx.log.debug("commitment.held", **counted("need", needs_of(held)))
     await _refuse(tx, book, refusals, wanted)
     await book.close()
+
+
+def _ask(event: NeedApprovedV1, money: MoneyDemand) -> Ask:
+    return Ask(
+        event.need_id,
+        event.attempt_no,
+        event.priority,
+        event.asked_on,
+        event.queue_no,
+        money.amount_minor,
+        money.currency,
+        use_of(event, event.planned_on),
+    )
 
 
 async def _end_earlier(

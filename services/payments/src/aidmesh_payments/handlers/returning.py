@@ -46,18 +46,14 @@ async def credit_grant(
     assert made is not None  # noqa: S101 - allotments are never deleted
     line = await store.line(tx.conn, made.grant_id, made.budget_line)
     assert line is not None  # noqa: S101 - a foreign key
-    worth: int | None = None
-    if grant.currency != made.currency:
-        kept = await funding.latest_rate(tx.conn, grant.currency, made.currency, on)
-        if kept is not None:
-            worth = to_grant_currency(amount_minor, made.currency, grant.currency, kept[0])
+    worth_minor = await _worth_minor(tx, amount_minor, made.currency, grant.currency, on)
     shortfalls = await funding.open_shortfalls(tx.conn, grant.id)
     taken = grants.take_back(
         grant,
         line,
         made.granted,
         amount_minor,
-        worth_minor=worth,
+        worth_minor=worth_minor,
         shortfall_minor=sum(each.amount_minor for each in shortfalls),
     )
     await store.save(tx.conn, [taken.grant])
@@ -88,6 +84,18 @@ async def credit_grant(
             ledger.refund_due(set_aside, grant.id, grant.currency, taken.set_aside_minor, on)
         )
     return journals
+
+
+async def _worth_minor(
+    tx: Tx, amount_minor: int, currency: str, grant_currency: str, on: date
+) -> int | None:
+    """An amount in the currency of its grant; None where that is the same, or no rate is kept."""
+    if grant_currency == currency:
+        return None
+    kept = await funding.latest_rate(tx.conn, grant_currency, currency, on)
+    if kept is None:
+        return None
+    return to_grant_currency(amount_minor, currency, grant_currency, kept[0])
 
 
 async def tell_grants(tx: Tx, changed: Iterable[grants.Grant]) -> None:

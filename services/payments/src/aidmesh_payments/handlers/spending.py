@@ -8,6 +8,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.ids import AllotmentId, PayoutId, derive_id
 from aidmesh_contracts.intake import AidGivenV1, NeedReversedV1
 from aidmesh_contracts.payments import CommitmentReversedV1, CommitmentSpentV1
+from aidmesh_contracts.values import MoneyDemand
 from aidmesh_payments.domain import commitments as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.choosing import Ask, Purse, choose
@@ -206,42 +207,50 @@ async def book_fact(office: Office, tx: Tx, batch: Sequence[Received[AidGivenV1]
         money = item.event.money
         assert money is not None  # noqa: S101 - filtered above
         if isinstance(answer, Purse):
-            commitment = Commitment(
-                id=commitment_id_of(ask.need_id, 0),
-                need_id=ask.need_id,
-                attempt_no=0,
-                allotment_id=answer.allotment_id,
-                grant_id=answer.grant_id,
-                amount_minor=ask.amount_minor,
-                currency=ask.currency,
-                purpose=money.by,
-                state="spent",
-                programme=item.event.programme,
-                spend_no=1,
-                spent_on=item.event.served_on,
-                night_minor=money.night_minor,
-            )
+            commitment = _spent_already(ask, answer, item.event, money)
             spent.append(commitment)
             book.put(book[answer.allotment_id].spend_free(ask.amount_minor))
             tell_spent(book, commitment, fulfils=False, cause=item)
         else:
-            odd.append(
-                discrepancies.Discrepancy(
-                    id=derive_id("discrepancy", "no_money", ask.need_id),
-                    about="no_money",
-                    need_id=ask.need_id,
-                    programme=item.event.programme,
-                    amount_minor=ask.amount_minor,
-                    currency=ask.currency,
-                    occurred_on=item.event.served_on,
-                    cost_category=money.cost_category,
-                    commitment_id=None,
-                )
-            )
+            odd.append(_borne_by_nobody(ask, item.event, money))
     await store.insert(tx.conn, spent)
     await discrepancies.open_discrepancies(tx.conn, odd)
     await given.open_reviews(tx.conn, _reviews(office, tx, [facts[ask.need_id] for ask in asks]))
     await book.close()
+
+
+def _spent_already(ask: Ask, purse: Purse, event: AidGivenV1, money: MoneyDemand) -> Commitment:
+    """The spending of a fact that an allotment bears."""
+    return Commitment(
+        id=commitment_id_of(ask.need_id, 0),
+        need_id=ask.need_id,
+        attempt_no=0,
+        allotment_id=purse.allotment_id,
+        grant_id=purse.grant_id,
+        amount_minor=ask.amount_minor,
+        currency=ask.currency,
+        purpose=money.by,
+        state="spent",
+        programme=event.programme,
+        spend_no=1,
+        spent_on=event.served_on,
+        night_minor=money.night_minor,
+    )
+
+
+def _borne_by_nobody(ask: Ask, event: AidGivenV1, money: MoneyDemand) -> discrepancies.Discrepancy:
+    """What a person has to look at: it was given, and no allotment can bear it."""
+    return discrepancies.Discrepancy(
+        id=derive_id("discrepancy", "no_money", ask.need_id),
+        about="no_money",
+        need_id=ask.need_id,
+        programme=event.programme,
+        amount_minor=ask.amount_minor,
+        currency=ask.currency,
+        occurred_on=event.served_on,
+        cost_category=money.cost_category,
+        commitment_id=None,
+    )
 
 
 def _reviews(
