@@ -61,35 +61,10 @@ async def adjust(tx: Tx, wanted: Adjustment, recorded_by: UUID | None) -> LotSta
     over, freed_by = lot.held - left, None
     if over > 0:
         freed_by = await _give_up(tx, lot, over)
-        await open_discrepancies(
-            tx,
-            [
-                Found(
-                    derive_id("discrepancy", "count", wanted.adjustment_id),
-                    None,
-                    lot.site_id,
-                    "stock",
-                    lot.item,
-                    over,
-                    "count_below_held",
-                )
-            ],
-        )
+        await open_discrepancies(tx, [_below_held(wanted, lot, over)])
     changes = StockChanges()
     changes.lot(lot.lot_id, key, on_hand=change, counts=lot.status == "available")
-    changes.movement(
-        MovementRow(
-            derive_id("movement", "adjustment", wanted.adjustment_id),
-            lot.lot_id,
-            change,
-            wanted.kind,
-            None,
-            None,
-            wanted.reason,
-            wanted.happened_on,
-            recorded_by,
-        )
-    )
+    changes.movement(_movement(wanted, change, recorded_by))
     await changes.save(tx)
     now = (await stock.lot_states(tx.conn, [wanted.lot_id]))[wanted.lot_id]
     if lot.status == "available":
@@ -99,6 +74,32 @@ async def adjust(tx: Tx, wanted: Adjustment, recorded_by: UUID | None) -> LotSta
             tx, "stock", lot.item, places[lot.site_id], now.free - lot.free, at, freed_by=freed_by
         )
     return now
+
+
+def _below_held(wanted: Adjustment, lot: LotState, over: int) -> Found:
+    return Found(
+        derive_id("discrepancy", "count", wanted.adjustment_id),
+        None,
+        lot.site_id,
+        "stock",
+        lot.item,
+        over,
+        "count_below_held",
+    )
+
+
+def _movement(wanted: Adjustment, change: int, recorded_by: UUID | None) -> MovementRow:
+    return MovementRow(
+        derive_id("movement", "adjustment", wanted.adjustment_id),
+        wanted.lot_id,
+        change,
+        wanted.kind,
+        None,
+        None,
+        wanted.reason,
+        wanted.happened_on,
+        recorded_by,
+    )
 
 
 async def _give_up(tx: Tx, lot: LotState, pieces: int) -> UUID | None:

@@ -131,11 +131,35 @@ async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> No
         *(seat.site_id for seat in seated),
     ]
     grown = Grown(await sites.areas_of(tx.conn, site_ids), at)
-    lots = await stock.lot_states(tx.conn, {each.lot_id for each in allocated})
+    await _put_back(
+        tx, [part for part in allocated if part.reservation_id in undone], undone, reasons, grown
+    )
+    # Nights and hours gone by serve nobody who waits, nor do beds that were retired.
+    for bed in booked:
+        lasts = bed.still_here or bed.stay.to_on is None or bed.stay.to_on > day_of(tx.now)
+        if bed.in_use and lasts:
+            grown.add("bed", bed.code, bed.site_id, 1, undone[bed.reservation_id][0])
+    for seat in seated:
+        if seat.is_open and seat.starts_at > at:
+            need_id = undone[seat.reservation_id][0]
+            day = day_of(seat.starts_at)
+            grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
+    await count_places(tx, keys)
+    await facts.settle(tx.conn, reasons, "reversed")
+    grown.emit(tx)
+
+
+async def _put_back(
+    tx: Tx,
+    parts: Sequence[Allocated],
+    undone: Mapping[UUID, tuple[UUID, date]],
+    reasons: Mapping[NeedId, str],
+    grown: Grown,
+) -> None:
+    """Put goods back into their lots."""
+    lots = await stock.lot_states(tx.conn, {each.lot_id for each in parts})
     changes = StockChanges()
-    for part in allocated:
-        if part.reservation_id not in undone:
-            continue
+    for part in parts:
         need_id, served_on = undone[part.reservation_id]
         counts = lots[part.lot_id].status == "available"
         changes.lot(part.lot_id, (part.site_id, part.item), on_hand=part.quantity, counts=counts)
@@ -154,20 +178,7 @@ async def reverse_facts(tx: Tx, batch: Sequence[Received[NeedReversedV1]]) -> No
         )
         if counts:
             grown.add("stock", part.item, part.site_id, part.quantity, need_id)
-    # Nights and hours gone by serve nobody who waits, nor do beds that were retired.
-    for bed in booked:
-        lasts = bed.still_here or bed.stay.to_on is None or bed.stay.to_on > day_of(tx.now)
-        if bed.in_use and lasts:
-            grown.add("bed", bed.code, bed.site_id, 1, undone[bed.reservation_id][0])
-    for seat in seated:
-        if seat.is_open and seat.starts_at > at:
-            need_id = undone[seat.reservation_id][0]
-            day = day_of(seat.starts_at)
-            grown.add("slot", seat.code, seat.site_id, seat.seats, need_id, day)
     await changes.save(tx)
-    await count_places(tx, keys)
-    await facts.settle(tx.conn, reasons, "reversed")
-    grown.emit(tx)
 
 
 class _Booking:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from aidmesh_chassis.db import Tx
@@ -26,6 +26,7 @@ LeaveFault = Literal[
     "day-in-future",
 ]
 StayFault = Literal["unknown-reservation", "not-checked-out", "day-gone-by", "in-use"]
+Row = TypeVar("Row", Booked, Allocated)
 
 
 def parts_of(goods: Iterable[Allocated], nights: Iterable[tuple[Booked, int]]) -> list[Part]:
@@ -88,13 +89,9 @@ async def check_out(
     keys = {(bed.site_id, "bed", bed.code) for bed in found}
     await capacity.lock(tx.conn, keys)
     at = await stock.lock(tx.conn, ())
-    by_id: dict[UUID, list[Booked]] = {}
-    for bed in await beds.booked(tx.conn, ids):
-        by_id.setdefault(bed.reservation_id, []).append(bed)
+    by_id = _by_reservation(await beds.booked(tx.conn, ids))
     known = {each.reservation_id: each for each in await reservations.by_id(tx.conn, ids)}
-    goods: dict[UUID, list[Allocated]] = {}
-    for part in await reservations.allocated(tx.conn, ids):
-        goods.setdefault(part.reservation_id, []).append(part)
+    goods = _by_reservation(await reservations.allocated(tx.conn, ids))
     changed: list[tuple[Booked, Stay]] = []
     settled: list[UUID] = []
     freed: dict[tuple[UUID, str, UUID], int] = {}
@@ -131,6 +128,13 @@ async def check_out(
     for (site_id, code, need_id), quantity in freed.items():
         emit_grew(tx, "bed", code, places[site_id], quantity, at, freed_by=need_id)
     return faults
+
+
+def _by_reservation(rows: Iterable[Row]) -> dict[UUID, list[Row]]:
+    found: dict[UUID, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.reservation_id, []).append(row)
+    return found
 
 
 async def undo_check_out(
