@@ -12,7 +12,7 @@ from aidmesh_chassis.problems import CONFLICT, INVALID, NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_contracts.languages import language_to_write
-from aidmesh_intake.domain.persons import Consents, Details, card_of
+from aidmesh_intake.domain.persons import Consents, Contact, Details, card_of
 from aidmesh_intake.handlers.identifying import PERSON_CODE
 from aidmesh_intake.handlers.locking import lock_persons
 from aidmesh_intake.store import persons as store
@@ -113,13 +113,11 @@ async def change(
     locker = vault.locker(person.id, person.wrapped_key)
     before = vault.show(locker, person.id, person.details)
     details = details.model_copy(update={"code_elsewhere": before.code_elsewhere})
+    is_written_otherwise = language_to_write(languages) != language_to_write(person.languages)
     seal_anew = (
         details.contact != before.contact
         or consents.get("contact") != person.consents.get("contact")
-        or (
-            language_to_write(languages) != language_to_write(person.languages)
-            and details.contact is not None
-        )
+        or (details.contact is not None and is_written_otherwise)
     )
     after = replace(
         person,
@@ -138,15 +136,19 @@ async def change(
         # Somebody was given the code since it was looked for.
         raise _of_code(OF_SOMEBODY_ELSE) from None
     if seal_anew:
-        card = card_of(person.id, after.card_version, details.contact, languages, consents)
-        tx.emit(
-            ContactSealedV1(
-                person_id=PersonId(person.id),
-                version=after.card_version,
-                sealed=vault.seal_card(card),
-            )
-        )
+        _tell_card(tx, vault, after, details.contact)
     return after
+
+
+def _tell_card(tx: Tx, vault: OpenVault, person: PersonRow, contact: Contact | None) -> None:
+    card = card_of(person.id, person.card_version, contact, person.languages, person.consents)
+    tx.emit(
+        ContactSealedV1(
+            person_id=PersonId(person.id),
+            version=person.card_version,
+            sealed=vault.seal_card(card),
+        )
+    )
 
 
 def _refuse_taken(holder: PersonRow | None, person_id: UUID) -> None:

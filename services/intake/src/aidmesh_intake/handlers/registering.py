@@ -78,21 +78,9 @@ async def register(
         person = people.of(draft)
         household_id = people.household_of(draft)
         points = {need.id: score(need.kind.base_points, draft.answers) for need in draft.needs}
-        requests.append(
-            request_store.RequestRow(
-                draft.id,
-                draft.for_whom.value,
-                None if person is None else person.id,
-                household_id,
-                draft.site_id,
-                draft.source,
-                draft.asked_on,
-                draft.caseworker,
-                _sealed_reasons(
-                    vault, draft, person, people.lockers, lockers, homes.get(household_id)
-                ),
-            )
-        )
+        home = homes.get(household_id)
+        sealed = _sealed_reasons(vault, draft, person, people.lockers, lockers, home)
+        requests.append(_request(draft, person, household_id, sealed))
         for each in draft.needs:
             need = _need(draft, each, person, household_id, points[each.id], next(queue_no))
             needs.append(need)
@@ -267,6 +255,22 @@ async def _with_members(tx: Tx, needs: list[Need]) -> list[Need]:
         else need
         for need in needs
     ]
+
+
+def _request(
+    draft: Draft, person: PersonRow | None, household_id: UUID | None, sealed: bytes | None
+) -> request_store.RequestRow:
+    return request_store.RequestRow(
+        draft.id,
+        draft.for_whom.value,
+        None if person is None else person.id,
+        household_id,
+        draft.site_id,
+        draft.source,
+        draft.asked_on,
+        draft.caseworker,
+        sealed,
+    )
 
 
 def _sealed_reasons(
