@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 
 from aidmesh_chassis.auth import Role
 from aidmesh_console import i18n
-from aidmesh_console.clients.intake_views import Kind
+from aidmesh_console.clients.catalogue_views import Kind
 from aidmesh_console.forms import Form
 from aidmesh_console.i18n import LANGUAGES, Speaker
 from aidmesh_console.pages.registering import request_of

@@ -16,7 +16,7 @@ import aidmesh_notification.problems
 import aidmesh_payments.problems
 import aidmesh_reporting.problems
 from aidmesh_console import i18n
-from aidmesh_console.clients.intake_views import Kind
+from aidmesh_console.clients.catalogue_views import Kind
 from aidmesh_console.i18n import LANGUAGES, Speaker, choose, texts
 from aidmesh_console.pages import common, registering
 from aidmesh_console.pages.needs import BANDS, STATES

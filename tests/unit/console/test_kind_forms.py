@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import FormData
 
-from aidmesh_console.clients import intake_views
+from aidmesh_console.clients import catalogue_views
 from aidmesh_console.clients.kinds import KindBody, holds
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.kind_forms import EMERGENCY_POINTS, kind_of, priced, unpriced
@@ -188,7 +188,7 @@ def test_the_only_price_stays_and_so_does_its_currency() -> None:
 def test_the_desk_and_intake_know_the_same_price_of_a_day(day: str) -> None:
     body: dict[str, Any] = whole_kind("shelter_outside")
     body["money"]["prices"].reverse()
-    ours, theirs = intake_views.Kind.model_validate(body).money, Kind.model_validate(body).money
+    ours, theirs = catalogue_views.Kind.model_validate(body).money, Kind.model_validate(body).money
     assert ours is not None
     assert theirs is not None
     found = ours.price_on(date.fromisoformat(day))

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import FormData
 
-from aidmesh_console.clients.intake_views import Kind, Person
+from aidmesh_console.clients.catalogue_views import Kind
+from aidmesh_console.clients.intake_views import Person
 from aidmesh_console.clients.link import Fault
 from aidmesh_console.forms import Form
 from aidmesh_console.pages.known import DESCRIBING, unlike

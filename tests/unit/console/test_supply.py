@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aidmesh_chassis.auth import Role
-from aidmesh_console.clients.intake_views import Kind
+from aidmesh_console.clients.catalogue_views import Kind
 from aidmesh_console.supply import low, wanted_of
 from support.made_up.basics import kinds
 from support.made_up.supply import STOCK, capacity

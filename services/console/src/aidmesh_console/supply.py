@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from aidmesh_console.clients.intake_views import Kind
+from aidmesh_console.clients.catalogue_views import Kind
 
 LOW_PIECES: Final = 10
 

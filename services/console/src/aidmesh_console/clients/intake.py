@@ -7,10 +7,9 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from aidmesh_console.clients.catalogue_views import Catalogue, Kind
 from aidmesh_console.clients.intake_views import (
-    Catalogue,
     Household,
-    Kind,
     Merges,
     Need,
     NeedPage,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from aidmesh_chassis.problems import FORBIDDEN, NOT_FOUND, Problem
-from aidmesh_console.clients.intake_views import Catalogue, Kind
+from aidmesh_console.clients.catalogue_views import Catalogue, Kind
 from aidmesh_console.clients.inventory_views import Item, Line, Site
 from aidmesh_console.i18n import Speaker
 from aidmesh_console.pages.registering import channels_of

@@ -10,7 +10,7 @@ from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_console import i18n
 from aidmesh_console.clients import kinds as client
-from aidmesh_console.clients.intake_views import Kind
+from aidmesh_console.clients.catalogue_views import Kind
 from aidmesh_console.clients.kinds import KindBody
 from aidmesh_console.clients.link import ClientError, Refused
 from aidmesh_console.forms import CODE, Form

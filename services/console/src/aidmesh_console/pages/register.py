@@ -10,7 +10,8 @@ from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
-from aidmesh_console.clients.intake_views import Kind, Person
+from aidmesh_console.clients.catalogue_views import Kind
+from aidmesh_console.clients.intake_views import Person
 from aidmesh_console.clients.inventory_views import Supply
 from aidmesh_console.clients.link import Away, ClientError, Refused
 from aidmesh_console.forms import Form, as_text

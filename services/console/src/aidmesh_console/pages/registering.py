@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from aidmesh_console.clients.intake_views import Contact, Kind, Person
+from aidmesh_console.clients.catalogue_views import Kind
+from aidmesh_console.clients.intake_views import Contact, Person
 from aidmesh_console.clients.link import Fault
 from aidmesh_console.forms import TEXT_CHARS_MAX, Form, as_text, filled
 from aidmesh_contracts.days import KYIV

@@ -9,7 +9,7 @@ from fastapi import Depends, Response
 
 from aidmesh_chassis.http import Routes
 from aidmesh_chassis.problems import NOT_FOUND, Problem
-from aidmesh_console.clients.intake_views import CapacityTake
+from aidmesh_console.clients.catalogue_views import CapacityTake
 from aidmesh_console.clients.link import ClientError, Refused
 from aidmesh_console.forms import CODE, Form, as_text, filled
 from aidmesh_console.i18n import LANGUAGES, Speaker
