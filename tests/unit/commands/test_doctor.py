@@ -11,9 +11,10 @@ import pytest
 
 from aidmesh.doctor import examine
 from aidmesh.doctor.endings import ended_lately
-from aidmesh.doctor.examine import answered, files, jetstream
+from aidmesh.doctor.examine import answered, files
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Question, age
 from aidmesh.doctor.items import not_entered
+from aidmesh.doctor.servers import jetstream
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
 from aidmesh.preparing import prepare_mesh
 from aidmesh.status import CopyStatus, RegionStatus, ServiceStatus, Status

@@ -5,36 +5,26 @@ import shutil
 import stat
 from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import asyncpg
 
-from aidmesh.asking import AWAY, asked
-from aidmesh.connecting import close_database, connect
+from aidmesh.asking import AWAY
+from aidmesh.connecting import close_database
 from aidmesh.doctor.endings import AGAIN, NOBODY_ENDED, Ended, ended_lately
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
 from aidmesh.doctor.items import entered
+from aidmesh.doctor.servers import database, streams
 from aidmesh.doctor.supervisor import supervised
-from aidmesh.fetching import get_json
 from aidmesh.meshfile import NAME, WITH_DATABASE, MeshFile, RegionEntry
 from aidmesh.region_settings import nth
 from aidmesh.status import RegionStatus, ServiceStatus, Status, attention_of, status_of
-from aidmesh.topology.api import JetStreamApi, Json
-from aidmesh.topology.plan import Remedy, plan_of
-from aidmesh.topology.provision import differences
-from aidmesh.topology.recover import check
-from aidmesh.topology.rights import READER
-from aidmesh.topology.serving import FILE_GIB_MAX, GIB
 from aidmesh.words import count
 
 ASK_S_MAX: Final = 30.0
 DISK_FREE_MIN: Final = 2 * 1024**3
 DISK_SHARE_MIN: Final = 0.05
-STREAM_SHARE_MAX: Final = 0.8
-CLOCK_S_MAX: Final = 2.0
-SAFE_SETTINGS: Final = ("fsync", "synchronous_commit", "full_page_writes")
 LACKING: Final = {
     "database": "Is PostgreSQL up, and have the migrations run?",
     "broker": "Is NATS up, and the gate open (gate.stays_closed in the log says why not)?",
@@ -262,10 +252,10 @@ async def _region(
     # What is away is said already, and would only be waited for.
     if status.postgres:
         looks += [(f"{name} {each}", stuck(name, entry, each)) for each in WITH_DATABASE]
-        looks += [(f"{name} postgres", _server(name, dsn)) for dsn in entry.server_dsns]
+        looks += [(f"{name} postgres", database(name, dsn, ASK_S_MAX)) for dsn in entry.server_dsns]
         looks.append((f"{name} inventory", entered(name, entry, ASK_S_MAX)))
     if status.postgres and status.nats:
-        looks.append((f"{name} nats", _streams(name, entry, mesh)))
+        looks.append((f"{name} nats", streams(name, entry, mesh, ASK_S_MAX)))
     parts = await asyncio.gather(*(_looked(where, look) for where, look in looks))
     return [finding for part in parts for finding in part]
 
@@ -316,93 +306,3 @@ def answered(
     if oldest is not None:
         what += f"; the oldest: aidmesh trace {oldest}"
     return Finding(question.harm, where, what, question.why, question.do)
-
-
-async def _server(region: str, dsn: str) -> list[Finding]:
-    where = f"{region} postgres"
-    conn = await asyncpg.connect(dsn, timeout=ASK_S_MAX, command_timeout=ASK_S_MAX)
-    try:
-        rows = await conn.fetch(
-            "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])",
-            list(SAFE_SETTINGS),
-        )
-        now: datetime = await conn.fetchval("SELECT clock_timestamp()")
-    finally:
-        await close_database(conn)
-    found = [
-        Finding("error", where, f"{row['name']} is {row['setting']}",
-                "What was accepted can be lost when the power fails.",
-                f"ALTER SYSTEM RESET {row['name']}, then reload.")
-        for row in rows
-        if row["setting"] != "on"
-    ]  # fmt: skip
-    ahead = abs((now - datetime.now(UTC)).total_seconds())
-    if ahead > CLOCK_S_MAX:
-        found.append(
-            Finding("warning", where, f"its clock and this machine's differ by {age(ahead)}",
-                    "Holds and pick-up deadlines go by the clock of the database.",
-                    "Set both by NTP.")
-        )  # fmt: skip
-    return found
-
-
-async def _streams(region: str, entry: RegionEntry, mesh: MeshFile) -> list[Finding]:
-    where = f"{region} nats"
-    servers = [
-        (f"{where} {number}" if entry.nats.others else where,
-         await asked(asyncio.to_thread(_jetstream, host, port)))
-        for number, (host, port) in enumerate(entry.nats.monitors, start=1)
-    ]  # fmt: skip
-    client = await connect(entry, READER)
-    try:
-        api = JetStreamApi(client)
-        wanted = plan_of(region, mesh.peers(region), replicas=len(entry.nats.nodes))
-        unlike = await differences(api, wanted)
-        lost = await check(api, entry.outbox_dsns)
-    finally:
-        await client.close()
-    return [
-        *(each for which, server in servers if server is not None
-          for each in jetstream(which, server)),
-        *(
-            Finding("error", where, str(each), "Services wait, or miss events.",
-                    "aidmesh topology apply; find out who changed it.")
-            for each in unlike
-            if each.remedy is not Remedy.LEAVE
-        ),
-        *(
-            Finding("error", where, f"{stream} lost acknowledged messages: {reason}",
-                    "The gate stays closed until the stream is made anew from the outboxes; a mesh "
-                    "that starts waits for it, and its services with it.",
-                    "It is done by itself, however long it takes: stream.recovering in the log "
-                    "says how far it is; if that does not grow, read gate.stays_closed there.")
-            for stream, reason in lost.items()
-        ),
-    ]  # fmt: skip
-
-
-def _jetstream(host: str, port: int) -> Json:
-    return get_json(f"http://{host}:{port}/jsz", ASK_S_MAX)
-
-
-def jetstream(where: str, server: Json) -> list[Finding]:
-    """What is wrong with a server's JetStream, by what it says on `/jsz`."""
-    config = cast("Json", server.get("config") or {})
-    found = []
-    if config.get("sync_always") is not True:
-        found.append(
-            Finding("error", where, "JetStream does not write every message to disk at once",
-                    "What was acknowledged can be lost when the power fails.",
-                    "Set sync_interval: always in its configuration.")
-        )  # fmt: skip
-    used = int(cast("int", server.get("storage", 0)))
-    most = int(cast("int", config.get("max_storage", 0)))
-    if most and used > STREAM_SHARE_MAX * most:
-        found.append(
-            Finding("warning", where,
-                    f"streams take {used / most:.0%} of the {most / GIB:.0f} GiB that they may",
-                    "When they are full nothing is published any more; work goes on, unheard.",
-                    f"Start aidmesh up with a larger {FILE_GIB_MAX}, if its disk has the room "
-                    "(docs/scaling.md, Streams that grow).")
-        )  # fmt: skip
-    return found
