@@ -126,6 +126,9 @@ class BedMachine(Machine):
             async with self.world.database.transaction() as tx:
                 return await stays.check_out(tx, {reservation_id: gone})
 
+        if gone > self.today:  # nobody has left yet
+            assert self.do(leave()) == {reservation_id: "day-in-future"}
+            return
         assert self.do(leave()) == {}
         self.guests[need_id] = "left"
         self.nights[need_id] = dict.fromkeys(self.nights[need_id], (first, gone))
