@@ -71,9 +71,9 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     ),
     "sources.differed": LogEvent(
         "warning",
-        "WORLD took other peers' events than planned while the gate was open; it is brought to the "
-        "plan. To have a peer asked anew its source is taken out and put in: the server may have "
-        "stood still in between.",
+        "WORLD took other peers' events than planned while the gate was open; it is put right.",
+        "Look whether the region's server stood still just then: to have a peer asked anew, its source "
+        "is taken out and put in. If it comes again, find out who changes WORLD.",
     ),
     "stream.lost": LogEvent(
         "error",
