@@ -1,5 +1,6 @@
 """What a lost region says too late is set aside, in one transaction with what is not."""
 
+import base64
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from aidmesh_chassis import conflicts, handoff, standings
+from aidmesh_chassis import conflicts, handoff, inbox, peer_keys, standings
 from aidmesh_chassis.consuming import Inlet
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, new_event_id
@@ -83,9 +84,24 @@ class Service:
         await self.inlet.take(messages)
         assert {message.settled for message in messages} == {"ack"}
 
+    async def take_parked(self) -> int:
+        """Try letters until none is due; returns how many were."""
+        tried = 0
+        while letters := await self.inlet.take_parked():
+            tried += letters
+        return tried
+
+    async def kept(self) -> list[int]:
+        """Of which epochs contents are kept with conflicts."""
+        async with self.database.read() as conn:
+            rows = await conn.fetch(
+                "SELECT epoch FROM conflict WHERE payload IS NOT NULL ORDER BY epoch"
+            )
+        return [row["epoch"] for row in rows]
+
     async def conflicts(self) -> list[tuple[str, int]]:
         async with self.database.read() as conn:
-            rows = await conflicts.still_open(conn, None, 100)
+            rows = await conflicts.listed(conn, None, 100)
         return [(row["region"], row["epoch"]) for row in rows]
 
 
@@ -114,11 +130,126 @@ async def test_a_fence_stands_before_or_after_a_batch(service: Service) -> None:
     assert 7 not in service.taken
     assert await service.conflicts() == [("odesa", 1), ("odesa", 1)]
     async with service.database.transaction() as tx:
-        [first, _] = await conflicts.still_open(tx.conn, None, 100)
+        [first, _] = await conflicts.listed(tx.conn, None, 100)
         assert await conflicts.close(tx.conn, first["event_id"], "seen", UUID(int=1))
         assert not await conflicts.close(tx.conn, first["event_id"], "seen", UUID(int=1))
         assert await conflicts.count_open(tx.conn, ["odesa"]) == 1
         assert await standings.epoch_of(tx.conn, "odesa") == 2
+    await service.database.close()
+
+
+async def test_what_is_said_before_it_is_heard_that_it_counts_is_taken_up_then(
+    service: Service,
+) -> None:
+    """A region that has rejoined is heard over one link before those who let it in over another."""
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"))
+    early = [Wire(key(number), "odesa", epoch=2) for number in (1, 2, 3)]
+    await service.take(*early, Wire(key(4), "odesa", epoch=1))
+    await service.take(*early)
+    assert sorted(await service.conflicts()) == [("odesa", 1)] + [("odesa", 2)] * 3
+    async with service.database.transaction() as tx:
+        first = UUID((early[0].headers or {})["ce-id"])
+        assert await conflicts.close(tx.conn, first, "seen to", UUID(int=1))
+    assert await service.take_parked() == 0
+    assert service.taken == []
+
+    await service.take(Wire(stands("odesa", "member", 2), "lviv"), Wire(key(5), "odesa", epoch=2))
+    # What came in the same batch came before the news.
+    assert await service.take_parked() == 4
+    assert service.taken == [1, 2, 3, 5]
+    assert await service.conflicts() == [("odesa", 1)]
+    async with service.database.read() as conn:
+        letters = await conn.fetch("SELECT status, note, decided_by FROM dead_letter ORDER BY id")
+    assert {each["status"] for each in letters} == {"done"}
+    assert [(each["note"], each["decided_by"]) for each in letters] == [
+        ("seen to", str(UUID(int=1))),
+        *[(None, None)] * 3,
+    ]
+
+    await service.take(*early)  # WORLD was made anew
+    assert await service.take_parked() == 0
+    assert service.taken == [1, 2, 3, 5]
+    await service.database.close()
+
+
+async def test_a_state_that_is_taken_up_after_a_newer_one_changes_nothing(
+    service: Service,
+) -> None:
+    database = service.database
+    inlet = Inlet(
+        database, "intake-world", {KeyChangedV1: peer_keys.know, RegionChangedV1: Follower()}
+    )
+    publics = {number: bytes([number]) * 32 for number in (1, 2)}
+    older, newer = (
+        KeyChangedV1(purpose="seal", public=base64.b64encode(public).decode(), version=number)
+        for number, public in publics.items()
+    )
+    await inlet.take([Wire(stands("odesa", "lost", 1), "lviv")])
+    await inlet.take([Wire(older, "odesa", epoch=2)])
+    await inlet.take([Wire(stands("odesa", "member", 2), "lviv")])
+    await inlet.take([Wire(newer, "odesa", epoch=2)])
+    assert await inlet.take_parked() == 1
+    async with database.read() as conn:
+        assert await peer_keys.public_of(conn, "odesa", "seal") == publics[2]
+        assert await inbox.open_letters(conn) == {}
+    await database.close()
+
+
+async def test_of_a_region_that_nobody_has_let_in_nothing_is_tried(service: Service) -> None:
+    """It was restored while it was held for lost: its epoch is higher, and it is let in above."""
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"))
+    await service.take(Wire(key(1), "odesa", epoch=2), Wire(key(2), "odesa", epoch=1))
+    assert await service.kept() == [2]
+    async with service.database.read() as conn:
+        assert await inbox.open_letters(conn) == {}
+        rows = await conflicts.listed(conn, None, 10)
+    assert {row["epoch"]: row["may_count"] for row in rows} == {1: False, 2: True}
+
+    await service.take(Wire(stands("odesa", "member", 3), "lviv"))
+    assert await service.take_parked() == 0
+    assert service.taken == []
+    assert await service.kept() == []
+    assert len(await service.conflicts()) == 2
+    await service.database.close()
+
+
+async def test_what_was_fenced_before_it_was_heard_to_count_never_does(service: Service) -> None:
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"))
+    await service.take(Wire(key(2), "odesa", epoch=2), Wire(key(3), "odesa", epoch=3))
+    await service.take(Wire(stands("odesa", "lost", 2), "lviv"))
+    assert await service.kept() == [3]
+    await service.take(Wire(stands("odesa", "member", 2), "lviv"))  # what it takes back comes late
+    assert await service.take_parked() == 0
+    await service.take(Wire(stands("odesa", "member", 3), "lviv"))
+    assert await service.take_parked() == 1
+    assert service.taken == [3]
+    assert await service.conflicts() == [("odesa", 2)]
+    await service.database.close()
+
+
+async def test_what_is_taken_up_after_the_region_was_lost_again_is_a_conflict_again(
+    service: Service,
+) -> None:
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"))
+    await service.take(Wire(key(1), "odesa", epoch=2))
+    await service.take(Wire(stands("odesa", "member", 2), "lviv"))
+    await service.take(Wire(stands("odesa", "lost", 2), "lviv"))
+    assert await service.take_parked() == 1
+    assert service.taken == []
+    assert await service.conflicts() == [("odesa", 2)]
+    assert await service.kept() == []
+    await service.database.close()
+
+
+async def test_of_one_region_that_is_let_in_nothing_of_another_is_taken_up(
+    service: Service,
+) -> None:
+    for region in ("odesa", "lviv"):
+        await service.take(Wire(stands(region, "lost", 1), "dnipro"))
+        await service.take(Wire(key(1), region, epoch=2))
+    await service.take(Wire(stands("odesa", "member", 2), "dnipro"))
+    assert await service.take_parked() == 1
+    assert await service.conflicts() == [("lviv", 2)]
     await service.database.close()
 
 

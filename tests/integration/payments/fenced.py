@@ -22,7 +22,7 @@ async def declare_lost(desk: Desk, region: str) -> None:
 async def close_conflicts(desk: Desk) -> int:
     """A person has seen to all that was set aside; returns how many there were."""
     async with desk.db.transaction() as tx:
-        rows = await conflicts.still_open(tx.conn, None, 1_000)
+        rows = await conflicts.listed(tx.conn, None, 1_000)
         for row in rows:
             await conflicts.close(tx.conn, row["event_id"], "seen to", CHECKER)
     return len(rows)

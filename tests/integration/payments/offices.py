@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-from aidmesh_chassis import conflicts
+from aidmesh_chassis import standings
 from aidmesh_chassis.db import Database, Tx
 from aidmesh_chassis.envelope import Received, new_event_id
 from aidmesh_chassis.outbox import Origin
@@ -60,7 +60,7 @@ class Desk:
         batch = [received(event, region or self.office.region, at, epoch) for event in events]
         async with self.db.transaction() as tx:
             if region not in (None, self.office.region):
-                late = await conflicts.set_aside(tx.conn, "payments-world", batch)
+                late = await standings.set_aside(tx.conn, "payments-world", batch)
                 batch = [item for item in batch if item.event_id not in late]
             for subscription in subscriptions(self.office):
                 handlers = subscription.handlers

@@ -25,7 +25,12 @@ Reader = Annotated[Caller, Depends(require(Role.LEAD, Role.ONCALL))]
 
 
 class ConflictView(BaseModel):
-    """An event that was not applied: of which kind, about what, and of which epoch."""
+    """An event that was not applied: of which kind, about what, and of which epoch.
+
+    Attributes:
+        may_count: its region may have been let in again before it said this. It is applied by
+            itself once that is heard, and never if it was not.
+    """
 
     event_id: UUID
     region: str
@@ -34,6 +39,7 @@ class ConflictView(BaseModel):
     aggregate: str
     occurred_at: datetime
     arrived_at: datetime
+    may_count: bool
 
 
 class ConflictPage(BaseModel):
@@ -57,7 +63,7 @@ def router(database: Database) -> Routes:
     async def listed(caller: Reader, page: PageQuery) -> ConflictPage:
         """What lost regions said too late and nobody has seen to, the oldest first."""
         async with database.read() as conn:
-            rows = await conflicts.still_open(conn, page.after(_AFTER), page.limit + 1)
+            rows = await conflicts.listed(conn, page.after(_AFTER), page.limit + 1)
         kept, following = page.cut(rows, lambda row: (row["arrived_at"], row["event_id"]))
         views = [ConflictView.model_validate(dict(row)) for row in kept]
         return ConflictPage(conflicts=views, next=following)

@@ -14,11 +14,11 @@ from uuid import UUID
 
 import structlog
 
-from aidmesh_chassis import conflicts, inbox, standings
+from aidmesh_chassis import inbox, standings
 from aidmesh_chassis.acknowledging import Message, ack_all, kept_alive, nak_all, tell
 from aidmesh_chassis.answering import Answer, answer_all, answer_dropped
 from aidmesh_chassis.db import Database, Tx
-from aidmesh_chassis.envelope import Received, read
+from aidmesh_chassis.envelope import Received, read, said_by_sender
 from aidmesh_chassis.errors import (
     CONTENTION,
     CONTENTION_RETRIES_MAX,
@@ -318,11 +318,13 @@ class Inlet:
             if changed or (len(unique) < len(batch) and _contradicts_itself(batch)):
                 raise Poison(inbox.OTHER_CONTENT)
             if new := [each for each in of_others if each.event_id in fresh]:
-                fresh -= await conflicts.set_aside(tx.conn, self._durable, new)
+                fresh -= await standings.set_aside(
+                    tx.conn, self._durable, new, comes_again=self._answer is not None
+                )
             # What comes until it is answered may have been set aside too early.
             if self._answer is not None and len(fresh) < len(unique):
                 old = [each for each in of_others if each.event_id not in fresh]
-                fresh |= await conflicts.take_up(tx.conn, old)
+                fresh |= await standings.take_up(tx.conn, old)
             for handler, classes in self._groups:
                 group = [
                     item
@@ -374,8 +376,7 @@ def _letter(durable: str, message: Message) -> Letter:
         event_id = UUID(headers.get("ce-id", ""))
     except ValueError:
         event_id = derive_id("letter", message.subject, message.data.hex())
-    kept = {name: value for name, value in headers.items() if not name.startswith("Nats-Batch")}
-    return Letter(durable, event_id, message.subject, kept, message.data)
+    return Letter(durable, event_id, message.subject, said_by_sender(headers), message.data)
 
 
 def _contradicts_itself(batch: Sequence[Received[Event]]) -> bool:

@@ -6,9 +6,9 @@ import random
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -18,6 +18,14 @@ from aidmesh_contracts.base import Event
 from aidmesh_contracts.streams import event_type_of, origin_of
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+class Raw(NamedTuple):
+    """A message as it came from the wire."""
+
+    subject: str
+    headers: Mapping[str, str]
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,7 @@ class Received(Generic[E_co]):
         epoch: of that region; raised by every restore.
         version: of the aggregate, on state events.
         traceparent: W3C trace context of what it was caused by, if that had one.
+        raw: what it was read from; None where it did not come as a message.
     """
 
     event: E_co
@@ -41,6 +50,7 @@ class Received(Generic[E_co]):
     version: int | None
     content_hash: bytes
     traceparent: str | None = None
+    raw: Raw | None = field(default=None, repr=False, compare=False)
 
 
 _RANDOM = random.Random(os.urandom(32))  # noqa: S311 - ids have to differ, not to be secret
@@ -67,6 +77,11 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 def traceparent_of(text: str | None) -> str | None:
     """Return a W3C trace context if it is one: free text could carry anything further."""
     return text if text and _TRACEPARENT.fullmatch(text) else None
+
+
+def said_by_sender(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a message but for those by which a batch of them was published."""
+    return {name: value for name, value in headers.items() if not name.startswith("Nats-Batch")}
 
 
 def read(
@@ -117,4 +132,5 @@ def read(
         version=None if version is None else int(version),
         content_hash=hash_of(payload),
         traceparent=traceparent_of(attributes.get("traceparent")),
+        raw=Raw(subject, attributes, payload),
     )

@@ -3,7 +3,8 @@
 A region that two leads have declared lost may still act, cut off as it is. What others had taken
 in of it by then stays; what comes later is set aside for people (a *conflict*) and has no effect.
 Every event carries the epoch of its region: once a lead has let the region in again, from a higher
-epoch on, what it says of that epoch counts, and what it had said before never does.
+epoch on, what it says of that epoch counts, and what it had said before never does. What it says of
+that epoch may come before the news that it was let in; it is set aside until that comes.
 
 Batches from other regions hold a lock in common; whoever puts up a fence holds it alone, so that
 the fence stands before or after a batch, never in its midst.
@@ -13,13 +14,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 import asyncpg
 
-from aidmesh_chassis import handoff
+from aidmesh_chassis import conflicts, handoff
 from aidmesh_chassis.envelope import Received
 from aidmesh_chassis.errors import Poison
 from aidmesh_chassis.problems import REGION_GONE, Problem
+from aidmesh_contracts.base import Event
 from aidmesh_contracts.payments_regions import RegionChangedV1, Standing
 
 if TYPE_CHECKING:
@@ -81,6 +84,14 @@ def counts(stand: Stand | None, epoch: int) -> bool:
     if stand is None or stand.standing == "retired":
         return True  # whoever retired had nothing more to say
     return stand.standing == "member" and epoch >= stand.epoch
+
+
+def may_count(stand: Stand, epoch: int) -> bool:
+    """Whether what does not count yet does once it is heard that its region was let in. Pure.
+
+    It may have been let in already, or have been restored, which raises its epoch as well.
+    """
+    return stand.standing == "lost" and epoch > stand.epoch
 
 
 async def lock_fence(conn: asyncpg.Connection, *, exclusive: bool) -> None:
@@ -146,10 +157,72 @@ async def check(conn: asyncpg.Connection, region: str) -> None:
         raise Problem(REGION_GONE, region=region)
 
 
+async def set_aside(
+    conn: asyncpg.Connection,
+    durable: str,
+    batch: Sequence[Received[Event]],
+    *,
+    comes_again: bool = False,
+) -> set[UUID]:
+    """Note epochs, and keep as conflicts what does not count; returns those events' ids.
+
+    Args:
+        durable: through which they came.
+        batch: events of other regions that were not taken in before.
+        comes_again: whether they come until they are answered; else the content of what may count
+            yet is kept with its conflict.
+    """
+    newest: dict[str, int] = {}
+    for item in batch:
+        newest[item.region] = max(item.epoch, newest.get(item.region, FIRST_EPOCH))
+    if raised := await raise_epochs(conn, newest):
+        # It may have been restored, and know nothing of what it had answered since.
+        await handoff.again(conn, raised)
+    stands = await known(conn)
+    if not stands.keys() & newest.keys():
+        return set()
+    born: datetime = await conn.fetchval("SELECT min(at) FROM service_born")
+    late = [
+        item
+        for item in batch
+        if (stand := stands.get(item.region)) is not None
+        and not counts(stand, item.epoch)
+        # Decided before this service was made: what had happened by then is history to it.
+        and not (stand.since < born and item.occurred_at <= stand.since)
+    ]
+    yet = {item.event_id for item in late if may_count(stands[item.region], item.epoch)}
+    await conflicts.leave_to_people(conn, durable, late, yet, comes_again=comes_again)
+    return {item.event_id for item in late}
+
+
+async def take_up(conn: asyncpg.Connection, batch: Sequence[Received[Event]]) -> set[UUID]:
+    """Which of these were set aside before it was heard that they count: conflicts no more.
+
+    So it is where a region that has rejoined is heard before those who let it in. What does not
+    come again by itself is taken up by `take_in`.
+
+    Args:
+        batch: events of other regions that come once more.
+    """
+    stands = await known(conn)
+    return await conflicts.end(
+        conn,
+        [
+            item.event_id
+            for item in batch
+            if (stand := stands.get(item.region)) is not None
+            and stand.standing == "member"
+            and counts(stand, item.epoch)
+        ],
+    )
+
+
 async def take_in(
     tx: "Tx", said: Mapping[str, tuple[Stand, str]], follow: Follow
 ) -> dict[str, News]:
     """Keep what is newer than what was known, and end what waits for regions that are gone.
+
+    What was set aside of a region before it was heard that it counts is handled after that.
 
     Args:
         said: by region, how it stands and who says so.
@@ -182,7 +255,16 @@ async def take_in(
     if others:
         await handoff.end(tx.conn, [region for region, each in others.items() if each.is_gone])
         await follow(tx, others)
+        await _settle_conflicts(tx.conn, {region: each.now for region, each in others.items()})
     return news
+
+
+async def _settle_conflicts(conn: asyncpg.Connection, stands: Mapping[str, Stand]) -> None:
+    """Have handled what was set aside and counts by now; keep no content of what never will."""
+    let_in = {name: each.epoch for name, each in stands.items() if each.standing == "member"}
+    lost = {name: each.epoch for name, each in stands.items() if each.standing == "lost"}
+    await conflicts.take_up(conn, let_in)
+    await conflicts.forget(conn, lost | {name: epoch - 1 for name, epoch in let_in.items()})
 
 
 async def nothing_follows(_: "Tx", __: Mapping[str, News]) -> None:
