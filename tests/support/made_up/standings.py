@@ -25,7 +25,10 @@ CONFLICTS = {
     "conflicts": [
         {"event_id": str(number("late")), "region": "odesa", "epoch": 1,
          "event_type": "inventory.stock.changed.v1", "aggregate": "stock-1",
-         "occurred_at": at(-500), "arrived_at": at(-20)},
+         "occurred_at": at(-500), "arrived_at": at(-20), "may_count": False},
+        {"event_id": str(number("early")), "region": "odesa", "epoch": 2,
+         "event_type": "inventory.site.changed.v1", "aggregate": "site-1",
+         "occurred_at": at(-19), "arrived_at": at(-18), "may_count": True},
     ],
     "next": "c2",
 }  # fmt: skip

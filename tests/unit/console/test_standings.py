@@ -32,6 +32,7 @@ async def test_what_can_be_decided_has_its_buttons(browser: "Browser") -> None:
     assert "?inventory=c2" in page
     for shown in ("1,200.50", "77.10", "retired", "let in again", "inventory.stock.changed.v1"):
         assert shown in page, shown
+    assert page.count("May count yet") == 1
 
 
 @pytest.mark.parametrize(

@@ -53,13 +53,18 @@ class Standings(View):
 
 
 class Conflict(View):
-    """An event that had no effect, since its region was held for lost."""
+    """An event that had no effect, since its region was held for lost.
+
+    Attributes:
+        may_count: it takes effect by itself once it is heard that its region was let in before.
+    """
 
     event_id: UUID
     region: str
     event_type: str
     aggregate: str
     occurred_at: datetime
+    may_count: bool = False
 
 
 class Conflicts(Page):
