@@ -165,6 +165,60 @@ async def test_whoever_leaves_a_rented_bed_early_is_charged_for_the_nights_there
     await eventually(lambda: charged(2 * 70_000))
 
 
+async def test_nothing_is_received_for_goods_whose_order_was_given_up(kyiv: Staff) -> None:
+    area = "UA8015"
+    site = await kyiv.site(f"warehouse-{uuid4().hex[:6]}", area=area)
+    await kyiv.item("blanket")
+    money = await fund(kyiv, 100_000, area=area)
+    wish = {
+        "allotment_id": money["allotment_id"],
+        "supplier": "Wholesale 7",
+        "cost_category": "goods",
+        "programme": "relief",
+        "area": area,
+        "lines": [
+            {"item": "blanket", "description": "blanket", "quantity": 5, "unit_value_minor": 7_000}
+        ],
+    }
+    purchase = (await kyiv.post("finance", "payments", "/purchases", wish))["purchase_id"]
+    path = f"/purchases/{purchase}"
+    await kyiv.post("approver", "payments", f"{path}:order")
+
+    async def stands(received: int | None, committed_minor: int) -> None:
+        """How much came of what inventory waits for, which may be nothing, and what it costs."""
+
+        async def there() -> bool:
+            listed = await kyiv.get("logistician", "inventory", "/purchases/expected?item=blanket")
+            rows = [each for each in listed["rows"] if each["purchase_id"] == purchase]
+            assert [each["received"] for each in rows] == ([] if received is None else [received])
+            shown = await kyiv.get("finance", "payments", path)
+            assert shown["lines"][0]["received"] == (received or 0)
+            summary = await kyiv.get("finance", "payments", "/grants/summary")
+            (grant,) = [each for each in summary["grants"] if each["id"] == money["grant_id"]]
+            (holder,) = grant["holders"]
+            assert holder["committed_minor"] == committed_minor
+            return True
+
+        await eventually(there)
+
+    async def receive(status: int | None = None) -> Json:
+        lines = [{"item": "blanket", "quantity": 2}]
+        body = {"site_id": str(site), "lines": lines, "purchase_id": purchase}
+        answer: Json = await kyiv.post("logistician", "inventory", "/receipts", body, status=status)
+        return answer
+
+    await stands(0, 35_000)
+    receipt = (await receive())["receipt_id"]
+    await stands(2, 35_000)
+    await kyiv.post("finance", "payments", f"{path}:cancel", status=409)
+    undo = {"reason": "wrong_purchase"}
+    await kyiv.post("logistician", "inventory", f"/receipts/{receipt}:reverse", undo)
+    await stands(0, 35_000)
+    await kyiv.post("finance", "payments", f"{path}:cancel")
+    await stands(None, 0)
+    assert (await receive(409))["type"].endswith(":purchase-canceled")
+
+
 async def test_a_warehouse_equips_a_center_in_another_area(kyiv: Staff) -> None:
     warehouse = await kyiv.site(f"warehouse-{uuid4().hex[:6]}", area="UA80")
     center = await kyiv.site(f"center-{uuid4().hex[:6]}", area="UA6315")
