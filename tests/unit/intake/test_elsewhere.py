@@ -1,13 +1,30 @@
 """Which waiting needs other regions could serve: each once, and no place twice."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh_intake.domain.elsewhere import AGE_MAX, Match, Place, Rule, Seeker, by_rule, match
+from aidmesh_contracts.values import BlockedBy, CapacityDemand
+from aidmesh_intake.domain.asks import Ask
+from aidmesh_intake.domain.elsewhere import (
+    AGE_MAX,
+    Match,
+    Place,
+    Rule,
+    Seeker,
+    by_rule,
+    match,
+    seeker_of,
+)
+from aidmesh_intake.domain.kinds import ForWhom
+from aidmesh_intake.domain.need import Need, State, Wait
+from unit.intake.builders import need
 
 TODAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 2, 10, 12, tzinfo=UTC)
@@ -35,6 +52,58 @@ def seeker(
 
 def matched(seekers: list[Seeker], *places: Place) -> list[tuple[int, str]]:
     return [(each.seeker.need_id.int, each.place.region) for each in match(seekers, places, NOW)]
+
+
+def waiting(*features: str, **changes: Any) -> Need:
+    """A need that waits for a bed for three nights, there being too few."""
+    bed = CapacityDemand(
+        resource="bed",
+        code="shelter",
+        from_on=TODAY,
+        to_on=TODAY + timedelta(days=3),
+        features=features,
+    )
+    short = BlockedBy(resource="bed", code="shelter", area="UA80", quantity=1)
+    waits = replace(
+        need(Ask(capacity=bed)), state=State.WAITLISTED, wait=Wait.SHORT, blocked_by=short
+    )
+    return replace(waits, **changes)
+
+
+def test_a_bed_is_sought_for_the_nights_that_are_left() -> None:
+    for gone, nights in ((0, 3), (2, 1)):
+        today = TODAY + timedelta(days=gone)
+        found = seeker_of(waiting(), today)
+        assert found is not None
+        assert list(found.days) == [today + timedelta(days=day) for day in range(nights)]
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [
+        waiting("ground_floor"),
+        waiting(needed_until=NOW),
+        waiting(for_whom=ForWhom.GROUP),
+        waiting(pending=True),
+        waiting(state=State.REQUESTED),
+        waiting(ask=Ask()),
+    ],
+    ids=["features", "hours", "a_group", "on_trial", "not_waiting", "no_place"],
+)
+def test_what_no_form_can_ask_another_region_for_is_not_sought_there(needs: Need) -> None:
+    assert seeker_of(needs, TODAY) is None
+    assert seeker_of(needs, TODAY, "lviv") is None
+
+
+def test_only_who_waits_for_the_place_itself_seeks_one_elsewhere() -> None:
+    for wait in Wait:
+        found = seeker_of(waiting(wait=wait), TODAY)
+        assert (found is not None) is (wait in (Wait.SHORT, Wait.BEHIND))
+    fee = BlockedBy(resource="money", code="shelter/UAH", quantity=100)
+    assert seeker_of(waiting(blocked_by=fee), TODAY) is None
+    offered = seeker_of(waiting(wait=Wait.OFFERED), TODAY, "lviv")
+    assert offered is not None, "it takes up its room there"
+    assert offered.offered_to == "lviv"
 
 
 def test_a_bed_is_free_on_every_night_or_not_at_all() -> None:

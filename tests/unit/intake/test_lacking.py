@@ -114,3 +114,19 @@ def test_a_refusal_without_a_blocker_is_retried() -> None:
     assert waiting.wait is Wait.HOLD_EXPIRED
     assert waiting.retry_at is not None
     assert waiting.retry_at > NOW
+
+
+def test_the_more_often_it_was_asked_for_the_longer_it_waits_up_to_a_bound() -> None:
+    def waits_s(attempt_no: int) -> float:
+        asked = replace(commands.approve(need(CASH), NOW).need, attempt_no=attempt_no)
+        refusal = CommitmentRefusedV1(
+            need_id=NEED, attempt_no=attempt_no, reason="expired", blocked_by=None, decided_at=NOW
+        )
+        retry_at = saga.decide(asked, refusal, NOW).need.retry_at
+        assert retry_at is not None
+        return (retry_at - NOW).total_seconds()
+
+    waits = [waits_s(attempt_no) for attempt_no in (1, 2, 59, 60, 61, 10_000)]
+    assert waits[:2] == [saga.RETRY_S, 2 * saga.RETRY_S]
+    assert waits[2] < saga.RETRY_S_MAX
+    assert waits[3:] == [saga.RETRY_S_MAX] * 3

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aidmesh_chassis.privacy import PersonalText, PersonalYear
@@ -138,6 +138,8 @@ def test_boxes_belong_to_their_query() -> None:
 
 
 @given(st.integers(0, 60_000))
+@example(LISTED_MIN)
+@example(2 * LISTED_MIN)
 def test_the_size_of_a_list_tells_little_of_what_is_in_it(count: int) -> None:
     size = padded_count(count)
     assert size >= max(count, LISTED_MIN)

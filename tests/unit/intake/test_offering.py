@@ -107,6 +107,14 @@ def test_growth_is_not_offered_to_whom_it_came_from_or_who_tried_it() -> None:
     assert len(offer([growth], [waiter_of(4, 2)])) == 1
 
 
+def test_who_queued_without_asking_is_offered_what_was_heard_of_from_then_on() -> None:
+    for late_s, woken in ((-1, 0), (0, 1), (1, 1)):
+        growth = growth_of(1)
+        growth.received_at = NOW + timedelta(seconds=late_s)
+        behind = replace(waiter_of(1, 1), decided_at=None, waiting_since=NOW)
+        assert len(offer([growth], [behind])) == woken
+
+
 def test_money_is_matched_by_programme_and_currency() -> None:
     growth = Growth(
         id=UUID(int=7),
