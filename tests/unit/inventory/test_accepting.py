@@ -110,6 +110,7 @@ def test_what_a_rule_cannot_decide_waits_for_a_person() -> None:
 
     assert not accepts(1, shelf(100))
     assert accepts(5, shelf(100), rule())
+    assert accepts(20, shelf(100), rule())
     assert not accepts(21, shelf(100), rule())
     assert not accepts(5, shelf(100), rule(), week=46)
     assert accepts(5, shelf(100), rule(), week=45)

@@ -36,6 +36,7 @@ def test_what_is_no_manifest_is_none() -> None:
     assert read(["https://example.org"]) == "manifest-damaged"
     assert read([*one, *other]) == "manifest-damaged"
     assert read([]) == "manifest-incomplete"
+    assert read(write(Manifest(b"", SIGNATURE))) == "manifest-damaged"
 
 
 @pytest.mark.parametrize("chars", [1, PART_CHARS_MAX])

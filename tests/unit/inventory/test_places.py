@@ -118,6 +118,7 @@ def test_coming_and_leaving(stay: Stay, day: date) -> None:
         assert day >= stay.to_on
     else:
         assert (came.from_on, came.to_on) == (day, stay.to_on)
+        assert not came.is_empty, "who comes has a night"
     gone = left(stay, day)
     if gone is None:
         assert day < stay.from_on
