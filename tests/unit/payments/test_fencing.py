@@ -97,6 +97,13 @@ def test_never_is_more_credited_than_is_there(
         assert amount <= outstanding
 
 
+@given(st.integers(1, 10_000), _fences)
+def test_all_that_is_there_is_credited_at_once(amount: int, fences: frozenset[int]) -> None:
+    for known in (None, fences):
+        assert may_credit(amount, amount, fences, known)
+        assert not may_credit(amount + 1, amount, fences, known)
+
+
 @given(
     st.integers(1, 1_000), amounts, st.integers(1, 9), st.lists(_fences), st.permutations([1, 2])
 )

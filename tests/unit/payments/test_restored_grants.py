@@ -89,6 +89,8 @@ def test_a_period_ends_so_that_terms_end_when_others_heard(
     told = min(after, allowed_to or after)
     found = restored_grants.period_to(before, allowed_to, told)
     assert min(found, allowed_to or found) == told
+    if told == allowed_to:
+        assert found >= before, "nobody was told that a longer period ends with it"
 
 
 def test_each_epoch_has_ids_of_its_own_for_what_goes_back() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
@@ -54,6 +54,15 @@ def test_what_the_own_log_says_is_set_aside_is_not_free(
     held = sum(word.amount_minor for word in last.values() if word.said == "held")
     free = restored.free_minor - unproven_minor(restored, None, told)
     assert free <= max(0, restored.free_minor - min(held, restored.free_minor))
+
+
+@given(figures(), figures(), words)
+@example(Figures(1_000, 0, 100), Figures(1_000, 0, 400), [Word(UUID(int=1), "held", 200)])
+def test_what_both_others_and_the_own_log_tell_of_is_set_aside_once(
+    restored: Figures, later: Figures, told: list[Word]
+) -> None:
+    of_others, of_log = unproven_minor(restored, later), unproven_minor(restored, None, told)
+    assert unproven_minor(restored, later, told) == max(of_others, of_log)
 
 
 @given(figures())
