@@ -47,6 +47,8 @@ def inside(window: Window, now: datetime) -> bool:
 @given(windows(), moments)
 @example(Window(0, DAY_MIN), FORWARD)
 @example(Window(22 * 60, 6 * 60), BACK)
+@example(Window(9 * 60, 20 * 60), datetime(2024, 6, 1, 20, 0, tzinfo=KYIV))  # as it closes
+@example(Window(9 * 60, 20 * 60), datetime(2024, 6, 1, 9, 0, tzinfo=KYIV))
 def test_a_window_is_what_the_clock_face_shows(window: Window, now: datetime) -> None:
     assert window.holds(now) == inside(window, now)
 

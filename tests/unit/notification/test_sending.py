@@ -85,6 +85,15 @@ def test_only_a_wanted_message_to_a_safe_contact_at_a_safe_hour_goes_out(
         )
 
 
+def test_who_can_be_told_only_as_it_expires_is_told_in_person() -> None:
+    opens_at = DEFAULT_HOURS.next_opening(START)
+    reach = Reach(Channel.SMS, PersonalText("+380440000000"), None, "uk", "neutral")
+    for early_s, decision in ((0, Suppress("expired")), (1, Wait(opens_at))):
+        expires_at = opens_at + timedelta(seconds=early_s)
+        message = Queued(uuid4(), "need_ready", False, 7, expires_at)
+        assert decide(message, START, over=False, erased=False, reach=reach) == decision
+
+
 @given(queued(), moments)
 def test_without_a_contact_the_person_is_told_in_person(message: Queued, now: datetime) -> None:
     decision = decide(message, now, over=False, erased=False, reach=None)

@@ -18,6 +18,7 @@ from aidmesh_reporting.domain.disclosure import (
     fold_small,
     is_small,
     show,
+    told_elsewhere,
     without_money,
 )
 from aidmesh_reporting.domain.results import Cell, Dimension, Line, PublishedLine
@@ -348,6 +349,11 @@ def test_other_regions_are_told_of_no_small_line_of_what_is_sensitive(
         assert max(max(line.people, line.contacts) for line in left) >= K
     if not any(line.sensitive for line in left):
         raise AssertionError("nothing sensitive was hidden")
+
+
+def test_of_few_it_is_not_told_whether_another_region_counts_some() -> None:
+    for people, told in ((0, None), (K - 1, None), (K, 2)):
+        assert told_elsewhere(people, 2, K) == told
 
 
 def test_few_in_all_lines_do_not_look_like_many() -> None:

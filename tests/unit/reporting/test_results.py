@@ -63,6 +63,9 @@ def test_the_years_own_count_makes_the_total_exact() -> None:
     march = month("2024-03", 4, 12, row("UA46", "food", 4, 4))
     later = of_others([FEBRUARY, march], ())[Cell()]
     assert (later.people, later.people_exact) == (9, False)
+    december = month("2023-12", 3, 3, row("UA46", "food", 3, 3))
+    both = of_others([december, JANUARY], ())[Cell()]
+    assert (both.people, both.people_exact) == (11, False), "each year counts its own"
 
 
 def test_regions_add_up() -> None:
