@@ -302,6 +302,13 @@ def test_no_attempt_begins_anew_after_the_needs_own_last_day(
         assert (anew.need.state, len(begun), closed) == (State.APPROVED, 1, [])
 
 
+def test_nothing_is_asked_anew_in_the_instant_in_which_its_hours_are_over() -> None:
+    asked = approve(replace(need(), needed_until=NOW + timedelta(hours=1)), NOW).need
+    for early_s, state in ((1, State.APPROVED), (0, State.EXPIRED)):
+        now = NOW + timedelta(hours=1, seconds=-early_s)
+        assert ask_anew(asked, now).need.state is state
+
+
 @pytest.mark.parametrize("day", [date.min, FIRST_DAY, LAST_DAY, date.max])
 @pytest.mark.parametrize("kind", ["shelter_night", "counseling"])
 def test_no_day_is_too_far_to_decide_by(kind: str, day: date) -> None:

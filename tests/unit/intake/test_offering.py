@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_contracts.values import BlockedBy
-from aidmesh_intake.domain.waitlist import Growth, Waiter, offer
+from aidmesh_intake.domain.waitlist import SLACK, Growth, Waiter, offer
 from unit.intake.builders import NOW
 from unit.intake.line import SITES, growth_of, waiter_of
 
@@ -113,6 +113,13 @@ def test_who_queued_without_asking_is_offered_what_was_heard_of_from_then_on() -
         growth.received_at = NOW + timedelta(seconds=late_s)
         behind = replace(waiter_of(1, 1), decided_at=None, waiting_since=NOW)
         assert len(offer([growth], [behind])) == woken
+
+
+def test_a_refusal_shortly_after_growth_may_have_overlooked_it_and_letting_go_did_not() -> None:
+    for late, refused, let_go in ((-SLACK, 1, 1), (timedelta(), 1, 0), (SLACK, 0, 0)):
+        waiter = replace(waiter_of(1, 1), decided_at=NOW + late)
+        assert len(offer([growth_of(1)], [waiter])) == refused
+        assert len(offer([growth_of(1)], [replace(waiter, let_go=True)])) == let_go
 
 
 def test_money_is_matched_by_programme_and_currency() -> None:

@@ -1,6 +1,7 @@
 """Whether a message may go out: decided at the moment of sending."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aidmesh_chassis.privacy import PersonalText
+from aidmesh_contracts.pickup import ends_at
 from aidmesh_notification.domain.cards import Channel, Reach, reach_of, read_card
 from aidmesh_notification.domain.hours import DAY_MIN, Window
 from aidmesh_notification.domain.sending import (
@@ -83,6 +85,18 @@ def test_only_a_wanted_message_to_a_safe_contact_at_a_safe_hour_goes_out(
             if now >= message.expires_at or reach is not None
             else "no_safe_contact"
         )
+
+
+def test_nobody_is_told_that_they_may_come_when_it_is_over() -> None:
+    kept = Queued(uuid4(), "need_ready", False, 7, START)
+    kept_until = ends_at(START, 7)
+    assert kept.told_until(START) == kept_until
+    for late, until in ((-1, kept_until - timedelta(days=1)), (0, kept_until), (1, kept_until)):
+        over_at = kept_until + timedelta(days=late)
+        assert replace(kept, until_at=over_at).told_until(START) == until
+        # A place is kept by its own days, however long other things are.
+        place = replace(kept, until_at=over_at, from_on=START.date())
+        assert place.told_until(START) == over_at
 
 
 def test_who_can_be_told_only_as_it_expires_is_told_in_person() -> None:

@@ -1,16 +1,20 @@
 """Up to the float limit one person is enough, at the limit too; above it there are two."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aidmesh_payments.domain import bill, purchase
+from aidmesh_payments.domain.bill import Bill, BillRefusal
+from aidmesh_payments.domain.payout import REVIEW_DAYS, given_review_due
 from aidmesh_payments.domain.purchase import Line, Purchase
 
 MAKER, CHECKER, BILLER = (UUID(int=number) for number in (1, 2, 3))
 LIMIT = 1_000
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
 amounts = st.integers(1, 3 * LIMIT)
 
 
@@ -45,3 +49,23 @@ def test_who_entered_a_bill_pays_it_if_others_have_seen_as_much(
     assert isinstance(billed, Purchase)
     paid = purchase.pay(billed, BILLER, float_limit_minor=LIMIT)
     assert isinstance(paid, Purchase) is (billed_minor <= max(LIMIT, ordered_minor))
+
+
+def test_a_bill_that_waits_is_charged_once_by_another_than_who_entered_it() -> None:
+    waiting = bill.enter(LIMIT + 1, "bill", BILLER, float_limit_minor=LIMIT)
+    assert bill.approve(waiting, BILLER) is BillRefusal.SECOND_PERSON
+    charged = bill.approve(waiting, CHECKER)
+    assert isinstance(charged, Bill)
+    assert (charged.state, charged.decided_by) == ("charged", CHECKER)
+    withdrawn = bill.withdraw(waiting, BILLER)
+    assert isinstance(withdrawn, Bill)
+    assert withdrawn.state == "withdrawn"
+    for over in (charged, withdrawn):
+        assert bill.approve(over, CHECKER) is BillRefusal.WRONG_STATE
+        assert bill.withdraw(over, CHECKER) is BillRefusal.WRONG_STATE
+
+
+def test_much_cash_that_was_given_is_looked_at_at_once() -> None:
+    week = timedelta(days=REVIEW_DAYS)
+    for amount, due_at in ((LIMIT, NOW + week), (LIMIT + 1, NOW)):
+        assert given_review_due(amount, NOW, float_limit_minor=LIMIT) == due_at

@@ -376,6 +376,22 @@ def _proposal(**more: object) -> Proposal:
     return replace(made, **more)  # type: ignore[arg-type]  # fields by name
 
 
+def test_no_more_is_proposed_than_is_there_and_nothing_that_is_asked_back() -> None:
+    def check(amount_minor: int, to_region: str = ODESA, *, recalled: bool = False) -> str | None:
+        return rules.check(
+            holder=LVIV,
+            to_region=to_region,
+            amount_minor=amount_minor,
+            left_minor=500,
+            recalled=recalled,
+        )
+
+    assert check(500) is None
+    assert check(501) is RebalancingRefusal.NOT_SO_MUCH
+    assert check(1, LVIV) is RebalancingRefusal.SAME_HOLDER
+    assert check(1, recalled=True) is RebalancingRefusal.WRONG_STATE
+
+
 def test_whoever_proposed_does_not_sign() -> None:
     assert rules.sign(_proposal(), KATIA) is RebalancingRefusal.SECOND_PERSON
     by_rule = rules.sign(_proposal(proposer=None), KATIA)
@@ -398,6 +414,7 @@ def test_whoever_prepared_does_not_consent_and_nobody_does_too_late() -> None:
     assert rules.consent(ask, ILIA, NOW) is RebalancingRefusal.WRONG_STATE
     assert rules.prepare(ask, KATIA, 501, NOW) is RebalancingRefusal.NOT_SO_MUCH
     assert rules.prepare(ask, KATIA, 500, NOW + DAY) is RebalancingRefusal.LAPSED
+    assert isinstance(rules.prepare(ask, KATIA, 500, NOW), Ask)
     prepared = rules.prepare(ask, KATIA, 300, NOW)
     assert isinstance(prepared, Ask)
     assert rules.consent(prepared, KATIA, NOW) is RebalancingRefusal.SECOND_PERSON
@@ -420,4 +437,6 @@ def test_what_comes_back_after_the_end_stays_in_the_grant(state: str) -> None:
 def test_an_older_answer_changes_nothing() -> None:
     declined = rules.hear(_proposal(), "declined", 2, reason="needed_here")
     assert rules.hear(declined, "prepared", 1, 300) is declined
+    prepared = rules.hear(_proposal(), "prepared", 1, 300)
+    assert rules.hear(prepared, "prepared", 1, 200) is prepared, "nor does the same one again"
     assert rules.hear(_proposal(state="withdrawn"), "declined", 1).state == "withdrawn"

@@ -101,6 +101,14 @@ def test_never_more_than_waits_nor_than_there_is(
         assert charged <= pools[pool]
 
 
+def test_what_was_set_aside_comes_again_once_it_is_more() -> None:
+    wait = Wait("lviv", "cash", "UAH", 900, 1, NOW)
+    source = Source(GRANTS[0], "a", "UAH", None, None, None, True, (("all",),))
+    for aside, offered in ((901, []), (900, []), (899, [900])):
+        offers = propose([wait], [source], {("all",): 1_000}, {}, {wait.key: aside})
+        assert [each.amount_minor for each in offers] == offered
+
+
 @given(waits(), money())
 def test_nobody_is_left_waiting_beside_money_that_fits(
     waiting: list[Wait], there: tuple[list[Source], dict[Pool, int]]
