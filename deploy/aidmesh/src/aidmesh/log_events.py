@@ -72,8 +72,8 @@ EVENTS: Final[Mapping[str, LogEvent]] = {
     "sources.differed": LogEvent(
         "warning",
         "WORLD took other peers' events than planned while the gate was open; it is put right.",
-        "Look whether the region's server stood still just then: to have a peer asked anew, its source "
-        "is taken out and put in. If it comes again, find out who changes WORLD.",
+        "Look whether the region's server stood still just then: to have a peer asked anew, its "
+        "source is taken out and put in. If it comes again, find out who changes WORLD.",
     ),
     "stream.lost": LogEvent(
         "error",
