@@ -19,7 +19,7 @@ from aidmesh_contracts.inventory import (
     StockChangedV1,
     SupplyGrewV1,
 )
-from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1, PurchaseOrderedV1
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_contracts.values import StockDemand
 from aidmesh_inventory.handlers import adjustments, changes, receipts, sweeps
@@ -95,15 +95,17 @@ async def test_goods_of_a_purchase_carry_its_terms(world: World) -> None:
     assert await world.state(need.need_id) == "held"
 
 
+async def to_come(world: World) -> list[UUID]:
+    """The purchases of which goods are expected."""
+    async with world.database.read() as conn:
+        rows = await purchases.expected(conn, item=None, after=None, limit=9)
+    return [row["purchase_id"] for row in rows]
+
+
 async def test_nothing_is_received_for_a_purchase_that_was_canceled(world: World) -> None:
     site_id = await world.site()
     await world.item()
     kept, given_up, unheard = (PurchaseId(uuid4()) for _ in range(3))
-
-    async def to_come() -> list[UUID]:
-        async with world.database.read() as conn:
-            rows = await purchases.expected(conn, item=None, after=None, limit=9)
-        return [row["purchase_id"] for row in rows]
 
     async def receive(purchase_id: PurchaseId) -> list[str]:
         receipt = Receipt(uuid4(), site_id, DAY, (Line("parcel", 4),), purchase_id)
@@ -111,18 +113,43 @@ async def test_nothing_is_received_for_a_purchase_that_was_canceled(world: World
             return list((await receipts.receive(tx, [receipt], None)).values())
 
     await world.take(ordered(kept, parcel=5), ordered(given_up, parcel=5))
-    assert sorted(await to_come()) == sorted([kept, given_up])
+    assert sorted(await to_come(world)) == sorted([kept, given_up])
     canceled = PurchaseCanceledV1(purchase_id=given_up)
     await world.take(canceled, PurchaseCanceledV1(purchase_id=unheard))
     await world.take(canceled)
-    assert await to_come() == [kept]
+    assert await to_come(world) == [kept]
     await world.take(ordered(unheard, parcel=5))  # put aside until it could be taken in
-    assert await to_come() == [kept]
+    assert await to_come(world) == [kept]
     assert await receive(given_up) == await receive(unheard) == ["purchase-canceled"]
     assert await receive(kept) == []
     [told] = await world.emitted(GoodsReceivedV1)
     assert told.purchase_id == kept
     assert await world.value("SELECT sum(on_hand) FROM lot") == 4
+
+
+async def test_what_all_was_said_to_have_come_of_is_not_expected(world: World) -> None:
+    site_id = await world.site()
+    await world.item()
+    first, second = sorted(PurchaseId(uuid4()) for _ in range(2))
+
+    def said(purchase_id: PurchaseId, version: int, *, more: bool) -> PurchaseChangedV1:
+        return PurchaseChangedV1(purchase_id=purchase_id, is_to_come=more, version=version)
+
+    # Whether the order or what was said of it comes first, and in whichever order that does.
+    await world.take(ordered(first, parcel=5), said(second, 3, more=False))
+    await world.take(ordered(second, parcel=5))
+    assert await to_come(world) == [first]
+    await world.take(said(first, 5, more=True), said(first, 4, more=False))
+    assert await to_come(world) == [first]
+    await world.take(said(first, 6, more=False), said(second, 4, more=True))
+    await world.take(said(second, 3, more=False))
+    assert await to_come(world) == [second]
+    # What comes all the same is taken in, under the terms of its purchase.
+    receipt = Receipt(uuid4(), site_id, DAY, (Line("parcel", 4),), first)
+    async with world.database.transaction() as tx:
+        assert await receipts.receive(tx, [receipt], None) == {}
+    [told] = await world.emitted(GoodsReceivedV1)
+    assert told.purchase_id == first
 
 
 async def test_a_receipt_for_the_wrong_purchase_is_taken_back(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from aidmesh_contracts.ids import AllotmentId, GrantId, PurchaseId
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
-from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1, PurchaseOrderedV1
 from aidmesh_payments.handlers import allotting, correcting
 from integration.payments.callers import Api
 from integration.payments.offices import CHECKER, MAKER, approved, confirmed
@@ -251,6 +251,36 @@ async def test_goods_that_came_for_a_canceled_order_can_be_billed(api: Api) -> N
     await api.post(f"{path}:invoice", amount_minor=40_000, reference="R-1")
     await api.post(f"{path}:pay", bank_reference="bank-5", paid_on="2024-05-20")
     assert await api.desk.value(FREE) == [0, 40_000]
+
+
+async def test_inventory_hears_that_all_has_come_and_when_that_does_not_hold(api: Api) -> None:
+    soap = {"item": "soap", "description": "soap", "quantity": 5, "unit_value_minor": 1_000}
+    path = await ordered(api, soap)
+    came = GoodsReceivedV1(
+        receipt_id=uuid4(),
+        purchase_id=PurchaseId(UUID(path.rsplit("/", 1)[1])),
+        received_on=date(2024, 5, 9),
+        lines=(GoodsReceivedV1.Line(item="soap", quantity=2),),
+    )
+    await api.desk.feed(came)
+    assert await api.desk.told_of(PurchaseChangedV1) == []
+    await api.post(f"{path}:receive")
+    [closed] = await api.desk.told_of(PurchaseChangedV1)
+    assert (closed.purchase_id, closed.is_to_come) == (came.purchase_id, False)
+    # Nothing of it came after all: it is ordered as before.
+    await api.desk.feed(GoodsReversedV1(**dict(came), reason="wrong_purchase"))
+    assert (await api.get(path))["state"] == "ordered"
+    [again] = await api.desk.told_of(PurchaseChangedV1)
+    assert (again.is_to_come, again.version > closed.version) == (True, True)
+    await api.post(f"{path}:receive")
+    [closed] = await api.desk.told_of(PurchaseChangedV1)
+    assert (closed.is_to_come, closed.version > again.version) == (False, True)
+    # What is billed waits for nothing more, and nothing is to come of what is no goods.
+    await api.post(f"{path}:invoice", amount_minor=2_000, reference="R-1")
+    await api.desk.feed(came.model_copy(update={"receipt_id": uuid4()}))
+    hall = {"description": "hall", "quantity": 1, "unit_value_minor": 50_000}
+    await api.post(f"{await ordered(api, hall)}:receive")
+    assert await api.desk.told_of(PurchaseChangedV1) == []
 
 
 async def test_bills_and_discrepancies(api: Api) -> None:

@@ -27,7 +27,12 @@ from aidmesh_contracts.inventory_shipments import (
     TransferAskedV1,
     TransferWithdrawnV1,
 )
-from aidmesh_contracts.payments import CommitmentMadeV1, PurchaseCanceledV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import (
+    CommitmentMadeV1,
+    PurchaseCanceledV1,
+    PurchaseChangedV1,
+    PurchaseOrderedV1,
+)
 from aidmesh_contracts.payments_grants import GrantChangedV1
 from aidmesh_contracts.payments_regions import RegionChangedV1
 from aidmesh_contracts.streams import Stream
@@ -63,6 +68,7 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
                     NeedWithdrawnV1: attempts.withdraw,
                     PurchaseOrderedV1: receipts.expect,
                     PurchaseCanceledV1: receipts.expect_no_more,
+                    PurchaseChangedV1: receipts.know_whether_to_come,
                     NeedReversedV1: facts.reverse_facts,
                     AidGivenV1: facts.book_facts,
                     NeedConfirmedV1: attempts.confirm,

@@ -120,6 +120,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             payments.CommitmentMadeV1,
             payments.PurchaseOrderedV1,
             payments.PurchaseCanceledV1,
+            payments.PurchaseChangedV1,
         ),
     ),
     Consumer(

@@ -170,6 +170,20 @@ class PurchaseCanceledV1(
     purchase_id: PurchaseId
 
 
+class PurchaseChangedV1(
+    Event, type="payments.purchase.changed.v1", stream=Stream.LOCAL, key="purchase_id"
+):
+    """Whether more is to come of goods that were ordered; the highest version wins.
+
+    Told when somebody says that all has come, and when that does not hold any more. Goods that
+    come all the same are received.
+    """
+
+    purchase_id: PurchaseId
+    is_to_come: bool
+    version: int = Field(gt=0)
+
+
 class PayoutChangedV1(
     Event, type="payments.payout.changed.v1", stream=Stream.LOCAL, key="payout_id"
 ):
@@ -258,6 +272,7 @@ EVENTS: tuple[type[Event], ...] = (
     FundsGrewV1,
     PurchaseOrderedV1,
     PurchaseCanceledV1,
+    PurchaseChangedV1,
     PayoutChangedV1,
     KeyChangedV1,
     PayoutAssignedV1,

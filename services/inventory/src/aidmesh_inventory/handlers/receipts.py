@@ -11,7 +11,7 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import PurchaseId, derive_id
 from aidmesh_contracts.inventory import GoodsReceivedV1
-from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1, PurchaseOrderedV1
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
 from aidmesh_inventory.domain.days import keeps
 from aidmesh_inventory.domain.picking import Place
@@ -95,6 +95,15 @@ async def expect(tx: Tx, batch: Sequence[Received[PurchaseOrderedV1]]) -> None:
 async def expect_no_more(tx: Tx, batch: Sequence[Received[PurchaseCanceledV1]]) -> None:
     """Remember which orders were given up: what comes all the same is refused under them."""
     await purchases.cancel(tx.conn, {each.event.purchase_id for each in batch})
+
+
+async def know_whether_to_come(tx: Tx, batch: Sequence[Received[PurchaseChangedV1]]) -> None:
+    """Remember of which orders all was said to have come; what comes all the same is received."""
+    newest: dict[UUID, tuple[int, bool]] = {}
+    for each in batch:
+        told = (each.event.version, each.event.is_to_come)
+        newest[each.event.purchase_id] = max(told, newest.get(each.event.purchase_id, told))
+    await purchases.note_to_come(tx.conn, newest)
 
 
 async def receive(

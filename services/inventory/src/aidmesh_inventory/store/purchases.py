@@ -46,6 +46,23 @@ async def cancel(conn: asyncpg.Connection, purchase_ids: Collection[UUID]) -> No
     )
 
 
+async def note_to_come(conn: asyncpg.Connection, told: Mapping[UUID, tuple[int, bool]]) -> None:
+    """Note of purchases whether more is to come: version, and whether. The highest version wins."""
+    await conn.execute(
+        """
+        INSERT INTO purchase_to_come AS old (purchase_id, version, is_to_come)
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::bool[])
+        ON CONFLICT (purchase_id) DO UPDATE
+        SET version = excluded.version, is_to_come = excluded.is_to_come,
+            heard_at = excluded.heard_at
+        WHERE excluded.version > old.version
+        """,
+        sorted(told),
+        [told[each][0] for each in sorted(told)],
+        [told[each][1] for each in sorted(told)],
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What lots of a purchase carry; `values` are minor units by item."""
@@ -102,7 +119,8 @@ async def expected(
 ) -> list[asyncpg.Record]:
     """Lines of purchases of which less came in than was ordered; of one item, if it is given.
 
-    Of purchases that were given up nothing is to come.
+    Of purchases that were given up nothing is to come, nor of those of which somebody said that
+    all has come.
     """
     return await conn.fetch(
         """
@@ -111,6 +129,8 @@ async def expected(
         FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
         WHERE l.received < l.ordered
           AND NOT EXISTS (SELECT FROM canceled_purchase c WHERE c.purchase_id = p.id)
+          AND NOT EXISTS (SELECT FROM purchase_to_come c
+                          WHERE c.purchase_id = p.id AND NOT c.is_to_come)
           AND ($1::uuid IS NULL OR (l.purchase_id, l.item) > ($1, $2::text))
           AND ($3::text IS NULL OR l.item = $3)
         ORDER BY l.purchase_id, l.item LIMIT $4

@@ -10,7 +10,7 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, PurchaseId, derive_id
-from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1, PurchaseOrderedV1
 from aidmesh_contracts.restriction import Use
 from aidmesh_payments.domain import commitments as commitment_rules
 from aidmesh_payments.domain import purchase as rules
@@ -244,8 +244,21 @@ async def _step(
 
 
 async def receive(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
-    """Say by hand that all has come. Raises `Problem`."""
-    await _step(office, tx, purchase_id, lambda purchase, _: rules.receive(purchase), None)
+    """Say by hand that all has come; inventory expects no more. Raises `Problem`."""
+
+    def tell(row: PurchaseRow) -> PurchaseRow:
+        if row.purchase.has_goods:
+            tx.emit(changed_event(row))
+        return row
+
+    await _step(office, tx, purchase_id, lambda purchase, _: rules.receive(purchase), None, tell)
+
+
+def changed_event(row: PurchaseRow) -> PurchaseChangedV1:
+    """What inventory is told where somebody says that all has come, or that does not hold."""
+    return PurchaseChangedV1(
+        purchase_id=row.id, is_to_come=row.purchase.is_to_come, version=row.purchase.version
+    )
 
 
 async def invoice(

@@ -22,6 +22,7 @@ from aidmesh_payments.handlers.book import Book
 from aidmesh_payments.handlers.commitments import charge, charge_nothing, late_of
 from aidmesh_payments.handlers.ending import discrepancy_of
 from aidmesh_payments.handlers.office import Office
+from aidmesh_payments.handlers.purchases import changed_event
 from aidmesh_payments.handlers.spending import reverse_attempt, tell_spent
 from aidmesh_payments.store import commitments as store
 from aidmesh_payments.store import discrepancies
@@ -227,6 +228,9 @@ async def uncount_goods(tx: Tx, batch: Sequence[Received[GoodsReversedV1]]) -> N
         for key, counted_out in pieces.items()
     ]
     await purchase_store.save(tx.conn, changed)
+    for row in changed:
+        if row.purchase.is_to_come and orders[row.id].purchase.state != "ordered":
+            tx.emit(changed_event(row))
 
 
 async def count_goods(tx: Tx, batch: Sequence[Received[GoodsReceivedV1]]) -> None:
