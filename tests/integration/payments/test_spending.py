@@ -1,6 +1,7 @@
 """Purchases and bills through the HTTP API."""
 
 from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ from aidmesh_contracts.ids import AllotmentId, GrantId, PurchaseId
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
 from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1, PurchaseOrderedV1
 from aidmesh_payments.handlers import allotting, correcting
+from integration.payments.billing import spent_by_day
 from integration.payments.callers import Api
 from integration.payments.offices import CHECKER, MAKER, approved, confirmed
 
@@ -138,6 +140,33 @@ async def test_what_the_supplier_paid_back_is_given_up(api: Api, recalled: bool)
     ]  # fmt: skip
     assert kept["corrections"][-1]["corrected_by"] == str(MAKER)
     await api.post(f"{path}:cancel", 409)
+    await api.desk.check()
+
+
+async def test_a_payment_counts_once_in_its_month_whatever_is_undone_later(api: Api) -> None:
+    hall = {"description": "hall", "quantity": 1, "unit_value_minor": 50_000}
+    path, spent = await ordered(api, hall), partial(spent_by_day, api.desk)
+    first, back, last = date(2024, 5, 20), date(2024, 6, 3), date(2024, 6, 10)
+    await api.post(f"{path}:receive")
+    await api.post(f"{path}:invoice", amount_minor=48_000, reference="R-1")
+    await api.post(f"{path}:pay", bank_reference="bank-5", paid_on=first.isoformat())
+    undo = partial(api.post_as, api.checker, f"{path}:reverse-payment")
+    # Entered with the wrong reference, found later, and entered again with its day.
+    await undo(reason="entry_error")
+    assert await spent() == {first: 0}
+    await api.post(f"{path}:pay", bank_reference="bank-6", paid_on=first.isoformat())
+    assert await spent() == {first: 48_000}
+    # The supplier gave it back later: it had left before.
+    refused = await undo(422, reason="paid_back", came_back_on="2024-05-19")
+    assert refused["type"].endswith(":came-back-too-early")
+    refused = await undo(422, reason="paid_back", came_back_on="2099-05-19")
+    assert refused["type"].endswith(":day-in-future")
+    assert (await api.get(path))["state"] == "paid"
+    await undo(reason="paid_back", came_back_on=back.isoformat())
+    assert await spent() == {first: 48_000, back: -48_000}
+    await api.post(f"{path}:pay", bank_reference="bank-7", paid_on=last.isoformat())
+    assert await spent() == {first: 48_000, back: -48_000, last: 48_000}
+    assert await api.desk.value(FREE) == [0, 48_000]
     await api.desk.check()
 
 

@@ -53,6 +53,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         " it.",
     ),
     ProblemType(
+        "came-back-too-early",
+        422,
+        "The money came back before it was paid",
+        "Correct the day. If it was never paid like that, leave the day out.",
+    ),
+    ProblemType(
         "money-not-received",
         409,
         "The grant has not received so much",

@@ -17,6 +17,8 @@ from aidmesh_console.pages.common import (
     AREAS,
     COST_CATEGORIES,
     MONEY_REASONS,
+    PAID_BACK,
+    PAYMENT_REASONS,
     names_of,
     said_after,
 )
@@ -126,7 +128,7 @@ def step_of(step: str, form: Form) -> Mapping[str, object]:
             bill if step == "invoice" else bill | {"reason": form.choice("reason", MONEY_REASONS)}
         )
     if step == "reverse-payment":
-        return {"reason": form.choice("reason", MONEY_REASONS)}
+        return _reversal(form)
     if step == "cancel" and form.text("reason"):
         return {"reason": form.choice("reason", MONEY_REASONS)}
     if step == "pay":
@@ -134,6 +136,16 @@ def step_of(step: str, form: Form) -> Mapping[str, object]:
         reference = form.text("bank_reference", needed=True)
         return {"bank_reference": reference, "paid_on": day.isoformat()}
     return {}
+
+
+def _reversal(form: Form) -> Mapping[str, object]:
+    """Only what the supplier paid back has a day on which it came back: today, if none is named."""
+    reason, day = form.choice("reason", PAYMENT_REASONS), form.day("came_back_on")
+    if reason == PAID_BACK:
+        return {"reason": reason, "came_back_on": (day or i18n.today()).isoformat()}
+    if day is not None:
+        form.faults["reason"] = "choice"
+    return {"reason": reason}
 
 
 async def _list(
@@ -193,6 +205,7 @@ async def _page(
         purchase=purchase,
         purse=purse,
         money_reasons=MONEY_REASONS,
+        payment_reasons=PAYMENT_REASONS,
         names=names,
         wrong=wrong,
         values=form.values if form else {},

@@ -98,6 +98,17 @@ class ReverseBody(Body):
     reason: Code
 
 
+class ReversePaymentBody(ReverseBody):
+    """Why a payment is undone; a code.
+
+    Attributes:
+        came_back_on: the day on which the supplier gave the money back; none where it was entered
+            wrong, or never left.
+    """
+
+    came_back_on: EnteredDay | None = None
+
+
 class CancelBody(Body):
     """Why a purchase is given up; a code, kept where it was said to have come or was billed."""
 
@@ -398,14 +409,22 @@ def purchase_router(desk: Desk) -> Routes:
 
     @routes.post("/purchases/{purchase_id}:reverse-payment")
     async def reverse_payment(
-        purchase_id: UUID, body: ReverseBody, caller: Payer, once: Once
+        purchase_id: UUID, body: ReversePaymentBody, caller: Payer, once: Once
     ) -> Response:
-        """Undo a payment; above the float limit not by who paid. Then the bill is open again."""
+        """Undo a payment; above the float limit not by who paid. Then the bill is open again.
+
+        It counts for the day on which the money came back, or else for that of the payment.
+        """
         async with desk.db.transaction() as tx:
             if known := await once.replay(tx):
                 return known
             await purchases.reverse_payment(
-                desk.office, tx, PurchaseId(purchase_id), caller.staff_id, body.reason
+                desk.office,
+                tx,
+                PurchaseId(purchase_id),
+                caller.staff_id,
+                body.reason,
+                body.came_back_on,
             )
             return await once.answer(tx, 200, {"purchase_id": purchase_id})
 

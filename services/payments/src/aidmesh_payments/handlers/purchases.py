@@ -194,9 +194,33 @@ async def correct_bill(
 
 
 async def reverse_payment(
-    office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID, reason: str
+    office: Office,
+    tx: Tx,
+    purchase_id: PurchaseId,
+    by: UUID,
+    reason: str,
+    came_back_on: date | None = None,
 ) -> None:
-    """Undo a payment by a journal of its own: the bill is open again. Raises `Problem`."""
+    """Undo a payment by a journal of its own: the bill is open again.
+
+    Args:
+        came_back_on: the day on which the supplier gave the money back, and for which that counts.
+            None where it never left like that: the payment is undone on its own day, so that
+            entered again, with whichever day, it counts once.
+
+    Raises:
+        Problem: the decision refuses, or money came back before it was paid, or in the future.
+    """
+    if came_back_on is not None and is_future(came_back_on, tx.now):
+        raise problem("day-in-future")
+
+    def undo(book: Book, commitment: Commitment) -> Commitment:
+        paid_on = commitment.spent_on
+        if came_back_on is not None and paid_on is not None and came_back_on < paid_on:
+            raise problem("came-back-too-early")
+        on = came_back_on or paid_on
+        return reverse_spending(book, commitment, reason, fulfils=False, on=on)
+
     before = await _step(
         office,
         tx,
@@ -204,7 +228,7 @@ async def reverse_payment(
         lambda purchase, currency: rules.reverse_payment(
             purchase, by, float_limit_minor=office.float_limit_minor(currency)
         ),
-        lambda book, commitment: reverse_spending(book, commitment, reason, fulfils=False),
+        undo,
         lambda row: replace(row, bank_reference=None, paid_on=None),
     )
     await store.note_correction(tx.conn, "payment", before, reason, by)
