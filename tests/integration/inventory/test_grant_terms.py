@@ -9,7 +9,7 @@ from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import GrantId, PurchaseId
 from aidmesh_contracts.inventory import ReservationIssuedV1, ReservationReleasedV1, SupplyGrewV1
-from aidmesh_contracts.payments import PurchaseOrderedV1
+from aidmesh_contracts.payments import PurchaseBilledV1, PurchaseOrderedV1
 from aidmesh_contracts.payments_grants import GrantChangedV1, GrantTerms
 from aidmesh_contracts.restriction import Restriction
 from aidmesh_inventory.domain.shipments import Counted
@@ -298,6 +298,39 @@ async def test_goods_of_a_grant_follow_it_to_other_regions(pair: tuple[Side, Sid
         {"terms_version": 2, "ends": longer.valid_to},
         {"terms_version": 3, "ends": other.valid_to},
     ]
+
+
+async def test_what_comes_after_its_bill_costs_what_that_asks_for(
+    world: World, today: date
+) -> None:
+    site_id = await world.site()
+    await world.item()
+    purchase_id = await ordered(world, until(today))
+
+    def billed(version: int, *prices: int) -> PurchaseBilledV1:
+        line = PurchaseOrderedV1.Line(item="parcel", quantity=3, unit_value_minor=0)
+        lines = tuple(line.model_copy(update={"unit_value_minor": each}) for each in prices)
+        return PurchaseBilledV1(purchase_id=purchase_id, lines=lines, version=version)
+
+    async def cost(lot_id: UUID) -> object:
+        return await world.value("SELECT unit_value_minor FROM lot WHERE id = $1", lot_id)
+
+    first = await came(world, site_id, purchase_id)
+    await world.take(billed(5, 740, 760), billed(4, 720))
+    await world.take(billed(4, 720))
+    second = await came(world, site_id, purchase_id)
+    assert (await cost(first), await cost(second)) == (700, 750)
+    # Somebody says by hand what the goods cost: what still comes cost that, until the next bill.
+    wanted = Correction(first, 1, None, until(today), 765, "UAH", "other_bill")
+    async with world.database.transaction() as tx:
+        assert await correct(tx, wanted, uuid4()) is None
+    await world.take(billed(5, 740))
+    assert await cost(await came(world, site_id, purchase_id)) == 765
+    await world.take(billed(6, 780))
+    assert await cost(await came(world, site_id, purchase_id)) == 780
+    assert (await cost(first), await cost(second)) == (765, 750)
+    other = await ordered(world, until(today))
+    assert await cost(await came(world, site_id, other)) == 700
 
 
 async def test_most_of_the_time_no_lot_is_looked_at(world: World, today: date) -> None:

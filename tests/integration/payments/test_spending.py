@@ -9,7 +9,12 @@ import pytest
 
 from aidmesh_contracts.ids import AllotmentId, GrantId, PurchaseId
 from aidmesh_contracts.inventory import GoodsReceivedV1, GoodsReversedV1
-from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import (
+    PurchaseBilledV1,
+    PurchaseCanceledV1,
+    PurchaseChangedV1,
+    PurchaseOrderedV1,
+)
 from aidmesh_payments.handlers import allotting, correcting
 from integration.payments.billing import spent_by_day
 from integration.payments.callers import Api
@@ -95,7 +100,7 @@ async def test_goods_are_charged_once_when_bought(api: Api) -> None:
 FREE = "SELECT ARRAY[committed_minor, spent_minor] FROM allotment"
 
 
-async def ordered(api: Api, line: dict[str, Any]) -> str:
+async def ordered(api: Api, *lines: dict[str, Any]) -> str:
     """Something that was ordered; its path."""
     made = await api.post(
         "/v1/purchases",
@@ -106,7 +111,7 @@ async def ordered(api: Api, line: dict[str, Any]) -> str:
         programme="relief",
         area="UA80",
         planned_on="2024-05-01",
-        lines=[line],
+        lines=lines,
     )
     path = f"/v1/purchases/{made['purchase_id']}"
     await api.post_as(api.checker, f"{path}:order")
@@ -310,6 +315,38 @@ async def test_inventory_hears_that_all_has_come_and_when_that_does_not_hold(api
     hall = {"description": "hall", "quantity": 1, "unit_value_minor": 50_000}
     await api.post(f"{await ordered(api, hall)}:receive")
     assert await api.desk.told_of(PurchaseChangedV1) == []
+
+
+async def test_inventory_hears_what_goods_cost_by_their_bill(api: Api) -> None:
+    soap = {"item": "soap", "description": "soap", "quantity": 5, "unit_value_minor": 1_000}
+    delivery = {"description": "delivery", "quantity": 1, "unit_value_minor": 500}
+    path = await ordered(api, soap, delivery)
+    bill: dict[str, Any] = {"amount_minor": 6_000, "reference": "R-1"}
+
+    async def told() -> list[tuple[str, int]]:
+        events = await api.desk.told_of(PurchaseBilledV1)
+        return [(line.item, line.unit_value_minor) for each in events for line in each.lines]
+
+    async def shown() -> list[int | None]:
+        return [line["billed_unit_minor"] for line in (await api.get(path))["lines"]]
+
+    await api.post(f"{path}:receive")
+    for wrong in (2, 3):
+        prices = [{"line": wrong, "unit_value_minor": 900}]
+        refused = await api.post(f"{path}:invoice", 422, **bill, prices=prices)
+        assert refused["type"].endswith(":unknown-line")
+    await api.post(f"{path}:invoice", **bill, prices=[{"line": 1, "unit_value_minor": 1_100}])
+    assert await told() == [("soap", 1_100)]
+    assert await shown() == [1_100, None]
+    # A correction that says nothing of prices leaves them; one that says so takes them back.
+    right = bill | {"reason": "entry_error"}
+    await api.post(f"{path}:correct-bill", **right)
+    assert (await told(), await shown()) == ([], [1_100, None])
+    await api.post(f"{path}:correct-bill", **right, prices=[])
+    assert (await told(), await shown()) == ([("soap", 1_000)], [None, None])
+    same = [{"line": 1, "unit_value_minor": 1_000}]
+    await api.post(f"{path}:correct-bill", **right, prices=same)
+    assert (await told(), await shown()) == ([], [None, None])
 
 
 async def test_bills_and_discrepancies(api: Api) -> None:

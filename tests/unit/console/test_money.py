@@ -162,6 +162,26 @@ async def test_a_purchase_offers_its_next_step(
     assert set(re.findall(r'action="/money/purchases/[0-9a-f-]+/([a-z]+)"', page)) == steps
 
 
+async def test_a_bill_takes_other_prices_than_were_ordered(browser: "Browser") -> None:
+    await browser.sign_in(Role.FINANCE)
+    page = (await browser.get(f"/money/purchases/{number('purchase received')}")).text
+    # Of goods only, and nothing is written there yet: then they cost what was ordered.
+    assert re.findall(r'name="(price_[0-9]+)" value="([^"]*)"', page) == [("price_1", "")]
+    assert " by the invoice</b>" not in page
+    billed = purchase("invoiced")
+    lines: list[dict[str, object]] = billed["lines"]  # type: ignore[assignment]
+    lines[0]["billed_unit_minor"] = 2_300_050
+    path = f"/purchases/{billed['id']}"
+    browser.desk.region.answers[f"GET /v1{path}"] = (200, billed)
+    page = (await browser.get(f"/money{path}")).text
+    assert re.findall(r'name="(price_[0-9]+)" value="([^"]*)"', page) == [("price_1", "23000.50")]
+    assert "23,000.50 by the invoice</b>" in page
+    # What was typed stays where the form is refused.
+    sent = {"amount": "no", "currency": "UAH", "reference": "R", "price_1": "24 000"}
+    page = (await browser.post(f"/money{path}/correct-bill", **sent)).text
+    assert 'id="right-price_1" name="price_1" value="24 000"' in page
+
+
 async def test_goods_of_a_canceled_purchase_are_ordered_again(browser: "Browser") -> None:
     await browser.sign_in(Role.FINANCE)
     came = purchase("ordered") | {"state": "draft"}

@@ -29,6 +29,7 @@ from aidmesh_contracts.inventory_shipments import (
 )
 from aidmesh_contracts.payments import (
     CommitmentMadeV1,
+    PurchaseBilledV1,
     PurchaseCanceledV1,
     PurchaseChangedV1,
     PurchaseOrderedV1,
@@ -69,6 +70,7 @@ def subscriptions(region: str) -> tuple[Subscription, ...]:
                     PurchaseOrderedV1: receipts.expect,
                     PurchaseCanceledV1: receipts.expect_no_more,
                     PurchaseChangedV1: receipts.know_whether_to_come,
+                    PurchaseBilledV1: receipts.know_prices,
                     NeedReversedV1: facts.reverse_facts,
                     AidGivenV1: facts.book_facts,
                     NeedConfirmedV1: attempts.confirm,

@@ -53,6 +53,12 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         " it.",
     ),
     ProblemType(
+        "unknown-line",
+        422,
+        "The purchase has no such line of goods",
+        "Name lines of goods by their numbers; see GET /v1/purchases/{id}.",
+    ),
+    ProblemType(
         "came-back-too-early",
         422,
         "The money came back before it was paid",

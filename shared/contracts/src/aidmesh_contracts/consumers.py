@@ -121,6 +121,7 @@ CONSUMERS: tuple[Consumer, ...] = (
             payments.PurchaseOrderedV1,
             payments.PurchaseCanceledV1,
             payments.PurchaseChangedV1,
+            payments.PurchaseBilledV1,
         ),
     ),
     Consumer(

@@ -184,6 +184,20 @@ class PurchaseChangedV1(
     version: int = Field(gt=0)
 
 
+class PurchaseBilledV1(
+    Event, type="payments.purchase.billed.v1", stream=Stream.LOCAL, key="purchase_id"
+):
+    """What goods cost by their bill, where that is not what was ordered; the highest version wins.
+
+    Attributes:
+        lines: all goods of the order, those that cost what was ordered as well.
+    """
+
+    purchase_id: PurchaseId
+    lines: tuple[PurchaseOrderedV1.Line, ...]
+    version: int = Field(gt=0)
+
+
 class PayoutChangedV1(
     Event, type="payments.payout.changed.v1", stream=Stream.LOCAL, key="payout_id"
 ):
@@ -273,6 +287,7 @@ EVENTS: tuple[type[Event], ...] = (
     PurchaseOrderedV1,
     PurchaseCanceledV1,
     PurchaseChangedV1,
+    PurchaseBilledV1,
     PayoutChangedV1,
     KeyChangedV1,
     PayoutAssignedV1,

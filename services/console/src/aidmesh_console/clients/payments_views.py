@@ -137,12 +137,18 @@ class Rates(Page):
 
 
 class PurchaseLine(View):
-    """What is bought: pieces of an item, or a service."""
+    """What is bought: pieces of an item, or a service.
 
+    Attributes:
+        billed_unit_minor: what one costs by the bill, where that is not what was ordered.
+    """
+
+    line: int = 0
     item: str | None = None
     description: str
     quantity: int
     unit_value_minor: int
+    billed_unit_minor: int | None = None
     received: int = 0
 
 

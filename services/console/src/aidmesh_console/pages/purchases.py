@@ -1,6 +1,7 @@
 """Purchases: drawing one up from an allotment, and its way to being paid."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID, uuid4
@@ -11,7 +12,7 @@ from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
 from aidmesh_console.clients.payments_views import Holding
-from aidmesh_console.forms import Form, filled, shown_again
+from aidmesh_console.forms import Form, amount_text, filled, shown_again
 from aidmesh_console.pages.common import (
     ALL,
     AREAS,
@@ -32,6 +33,7 @@ Buyer = Annotated[Visit, Depends(visitor(Act.ALLOT_AND_BUY))]
 OPEN: Final = ("draft", "ordered", "received", "invoiced")
 STATES: Final = (*OPEN, "paid", "cancelled")
 LINES: Final = 5
+_PRICE: Final = re.compile(r"price_([1-9][0-9]{0,2})")
 STEPS: Final = {
     "order": (Act.ORDER_AND_PAY, "ordered"),
     "receive": (Act.ALLOT_AND_BUY, "all_came"),
@@ -122,8 +124,12 @@ def wish_of(form: Form, held: Sequence[Holding]) -> Mapping[str, object]:
 def step_of(step: str, form: Form) -> Mapping[str, object]:
     """The body of a step; what is missing is in `form.faults`."""
     if step in ("invoice", "correct-bill"):
-        amount = form.money("amount", form.text("currency") or "UAH", needed=True)
-        bill = {"amount_minor": amount, "reference": form.text("reference", needed=True)}
+        currency = form.text("currency") or "UAH"
+        bill = {
+            "amount_minor": form.money("amount", currency, needed=True),
+            "reference": form.text("reference", needed=True),
+            "prices": _prices(form, currency),
+        }
         return (
             bill if step == "invoice" else bill | {"reason": form.choice("reason", MONEY_REASONS)}
         )
@@ -136,6 +142,17 @@ def step_of(step: str, form: Form) -> Mapping[str, object]:
         reference = form.text("bank_reference", needed=True)
         return {"bank_reference": reference, "paid_on": day.isoformat()}
     return {}
+
+
+def _prices(form: Form, currency: str) -> Sequence[Mapping[str, object]]:
+    """What one piece costs by the bill, by line of goods; where nothing is written, as ordered."""
+    lines = sorted(int(found[1]) for name in form.values if (found := _PRICE.fullmatch(name)))
+    prices = {line: form.money(f"price_{line}", currency) for line in lines}
+    return [
+        {"line": line, "unit_value_minor": price}
+        for line, price in prices.items()
+        if price is not None
+    ]
 
 
 def _reversal(form: Form) -> Mapping[str, object]:
@@ -209,5 +226,10 @@ async def _page(
         names=names,
         wrong=wrong,
         values=form.values if form else {},
+        billed={
+            f"price_{each.line}": amount_text(each.billed_unit_minor, purchase.currency)
+            for each in purchase.lines
+            if each.billed_unit_minor is not None
+        },
         key=key or uuid4(),
     )

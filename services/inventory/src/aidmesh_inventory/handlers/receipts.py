@@ -1,6 +1,6 @@
 """Goods that come in: receipts become lots with the terms they were bought or given under."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -11,7 +11,12 @@ from aidmesh_chassis.envelope import Received
 from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import PurchaseId, derive_id
 from aidmesh_contracts.inventory import GoodsReceivedV1
-from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import (
+    PurchaseBilledV1,
+    PurchaseCanceledV1,
+    PurchaseChangedV1,
+    PurchaseOrderedV1,
+)
 from aidmesh_contracts.restriction import UNRESTRICTED, Restriction
 from aidmesh_inventory.domain.days import keeps
 from aidmesh_inventory.domain.picking import Place
@@ -66,12 +71,6 @@ class Receipt:
 
 async def expect(tx: Tx, batch: Sequence[Received[PurchaseOrderedV1]]) -> None:
     """Remember what was ordered, and under which terms it will be received."""
-    lines: dict[tuple[UUID, str], tuple[int, int]] = {}
-    for each in batch:
-        for line in each.event.lines:
-            key = (each.event.purchase_id, line.item)
-            count, value = lines.get(key, (0, 0))
-            lines[key] = (count + line.quantity, value + line.quantity * line.unit_value_minor)
     await purchases.expect(
         tx.conn,
         [
@@ -84,12 +83,23 @@ async def expect(tx: Tx, batch: Sequence[Received[PurchaseOrderedV1]]) -> None:
             )
             for each in batch
         ],
-        # Two lines of one item at different prices become one at their average, rounded half up.
-        [
-            (purchase_id, item, count, (2 * value + count) // (2 * count))
-            for (purchase_id, item), (count, value) in sorted(lines.items())
-        ],
+        sorted(
+            (each.event.purchase_id, item, count, value)
+            for each in batch
+            for item, (count, value) in _by_item(each.event.lines).items()
+        ),
     )
+
+
+def _by_item(lines: Iterable[PurchaseOrderedV1.Line]) -> dict[str, tuple[int, int]]:
+    """How many of an item, and the value of one; what differs is averaged, rounded half up."""
+    sums: dict[str, tuple[int, int]] = {}
+    for line in lines:
+        count, value = sums.get(line.item, (0, 0))
+        sums[line.item] = (count + line.quantity, value + line.quantity * line.unit_value_minor)
+    return {
+        item: (count, (2 * value + count) // (2 * count)) for item, (count, value) in sums.items()
+    }
 
 
 async def expect_no_more(tx: Tx, batch: Sequence[Received[PurchaseCanceledV1]]) -> None:
@@ -104,6 +114,23 @@ async def know_whether_to_come(tx: Tx, batch: Sequence[Received[PurchaseChangedV
         told = (each.event.version, each.event.is_to_come)
         newest[each.event.purchase_id] = max(told, newest.get(each.event.purchase_id, told))
     await purchases.note_to_come(tx.conn, newest)
+
+
+async def know_prices(tx: Tx, batch: Sequence[Received[PurchaseBilledV1]]) -> None:
+    """Remember what goods cost by their bill: what comes from now on is worth that."""
+    newest: dict[UUID, PurchaseBilledV1] = {}
+    for each in batch:
+        before = newest.get(each.event.purchase_id)
+        if before is None or each.event.version > before.version:
+            newest[each.event.purchase_id] = each.event
+    await purchases.set_prices(
+        tx.conn,
+        sorted(
+            (event.purchase_id, item, event.version, value)
+            for event in newest.values()
+            for item, (_, value) in _by_item(event.lines).items()
+        ),
+    )
 
 
 async def receive(

@@ -12,7 +12,7 @@ from aidmesh_inventory.domain.days import keeps
 from aidmesh_inventory.domain.terms import still_allowed
 from aidmesh_inventory.handlers.changes import StockChanges
 from aidmesh_inventory.handlers.release import emit_grew, lock_for, release
-from aidmesh_inventory.store import lots, reservations, sites
+from aidmesh_inventory.store import lots, purchases, reservations, sites
 from aidmesh_inventory.store.stock import restriction_of
 
 Fault = Literal["unknown-lot", "already-reversed", "version-changed", "terms-of-purchase"]
@@ -42,7 +42,8 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
     Holds that the new terms may not allow are given up, and intake asks for those needs anew.
     What may be given now and could not be before is told to those who wait for it. Goods are told
     of with their new value from now on. The donor's terms of goods that were bought are those of
-    their purchase, as is the currency; what a piece cost is known when the bill has come.
+    their purchase, as is the currency; what a piece cost is known when the bill has come. What
+    comes of the same purchase from now on cost that as well.
     """
     before = await lots.of_lot(tx.conn, wanted.lot_id)
     if before is None:
@@ -90,6 +91,8 @@ async def correct(tx: Tx, wanted: Correction, by: UUID) -> Fault | None:
         reason=wanted.reason,
         by=by,
     )
+    if revalued and before.is_bought:
+        await purchases.set_price_of(tx.conn, wanted.lot_id)
     await lots.note_to_come(tx.conn, [wanted.lot_id], day_of(tx.now))
     changes = StockChanges()
     changes.state(key, free=now.free * (is_good - was_good))

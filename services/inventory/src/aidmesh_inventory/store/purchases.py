@@ -63,9 +63,45 @@ async def note_to_come(conn: asyncpg.Connection, told: Mapping[UUID, tuple[int, 
     )
 
 
+async def set_prices(
+    conn: asyncpg.Connection, prices: Sequence[tuple[UUID, str, int, int]]
+) -> None:
+    """Note what goods of purchases cost by their bills: purchase, item, version, value of one.
+
+    The highest version wins.
+    """
+    await conn.execute(
+        """
+        INSERT INTO purchase_price AS old (purchase_id, item, version, unit_value_minor)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::bigint[])
+        ON CONFLICT (purchase_id, item) DO UPDATE
+        SET version = excluded.version, unit_value_minor = excluded.unit_value_minor
+        WHERE excluded.version > old.version
+        """,
+        *(list(column) for column in zip(*prices, strict=True)),
+    )
+
+
+async def set_price_of(conn: asyncpg.Connection, lot_id: UUID) -> None:
+    """Note that goods cost what somebody says of a lot of their purchase, until a bill says more.
+
+    Nothing is noted of a lot that came by no purchase of this region.
+    """
+    await conn.execute(
+        """
+        INSERT INTO purchase_price (purchase_id, item, version, unit_value_minor)
+        SELECT r.purchase_id, l.item, 0, l.unit_value_minor
+        FROM lot l JOIN receipt r ON r.id = l.receipt_id
+        WHERE l.id = $1 AND r.purchase_id IS NOT NULL
+        ON CONFLICT (purchase_id, item) DO UPDATE SET unit_value_minor = excluded.unit_value_minor
+        """,
+        lot_id,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What lots of a purchase carry; `values` are minor units by item."""
+    """What lots of a purchase carry; `values` are minor units by item, by the bill if it came."""
 
     grant_id: UUID
     restriction: str
@@ -80,8 +116,11 @@ async def terms_of(conn: asyncpg.Connection, purchase_ids: Collection[UUID]) -> 
     rows = await conn.fetch(
         """
         SELECT p.id, p.grant_id, p.restriction, p.currency, p.terms_version,
-               (SELECT COALESCE(jsonb_object_agg(l.item, l.unit_value_minor), '{}')
-                FROM purchase_line l WHERE l.purchase_id = p.id) AS item_values,
+               (SELECT COALESCE(jsonb_object_agg(
+                    l.item, COALESCE(b.unit_value_minor, l.unit_value_minor)), '{}')
+                FROM purchase_line l
+                LEFT JOIN purchase_price b ON b.purchase_id = l.purchase_id AND b.item = l.item
+                WHERE l.purchase_id = p.id) AS item_values,
                EXISTS (SELECT FROM canceled_purchase c WHERE c.purchase_id = p.id) AS is_canceled
         FROM purchase p WHERE p.id = ANY($1::uuid[])
         """,
@@ -124,9 +163,10 @@ async def expected(
     """
     return await conn.fetch(
         """
-        SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received, l.unit_value_minor,
-               p.currency
+        SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received,
+               COALESCE(b.unit_value_minor, l.unit_value_minor) AS unit_value_minor, p.currency
         FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
+        LEFT JOIN purchase_price b ON b.purchase_id = l.purchase_id AND b.item = l.item
         WHERE l.received < l.ordered
           AND NOT EXISTS (SELECT FROM canceled_purchase c WHERE c.purchase_id = p.id)
           AND NOT EXISTS (SELECT FROM purchase_to_come c

@@ -10,6 +10,7 @@ from aidmesh_payments.api import (
     instalments,
     orders,
     payouts,
+    purchases,
     rebalancing,
     regions,
     spending,
@@ -37,7 +38,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
         orders.router(desk),
         orders.bulk_router(desk),
         spending.router(desk),
-        spending.purchase_router(desk),
+        purchases.router(desk),
         unproven.router(desk),
     ):
         take(app, router)

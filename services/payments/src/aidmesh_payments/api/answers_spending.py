@@ -79,7 +79,8 @@ class PurchaseLine(Answer):
     Attributes:
         line: its number, from 1.
         item: None for a service or a cost such as rent.
-        unit_value_minor: of one piece, in minor units of the purchase's currency.
+        unit_value_minor: of one piece as it was ordered, in minor units of the purchase's currency.
+        billed_unit_minor: of one piece by the bill; None where that is what was ordered.
         received: how many pieces of it were counted.
     """
 
@@ -88,6 +89,7 @@ class PurchaseLine(Answer):
     description: str
     quantity: int
     unit_value_minor: int
+    billed_unit_minor: int | None
     received: int
 
 

@@ -33,6 +33,7 @@ class PurchaseRefusal(StrEnum):
     WRONG_STATE = "wrong-state"
     SECOND_PERSON = "second-person-needed"
     NOT_SO_MUCH = "not-so-much"
+    UNKNOWN_LINE = "unknown-line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,9 @@ class Line:
     """What is bought: pieces of an item, or (item None) a service or cost.
 
     Attributes:
-        unit_value_minor: price of one, in minor units of the order's currency.
+        unit_value_minor: price of one as it was ordered, in minor units of the order's currency.
         received: pieces counted in so far.
+        billed_unit_minor: price of one that the bill asks for, where it is another.
     """
 
     item: str | None
@@ -49,6 +51,12 @@ class Line:
     quantity: int
     unit_value_minor: int
     received: int = 0
+    billed_unit_minor: int | None = None
+
+    @property
+    def cost_minor(self) -> int:
+        """What one piece costs, as far as that is known."""
+        return self.unit_value_minor if self.billed_unit_minor is None else self.billed_unit_minor
 
     @property
     def value_minor(self) -> int:
@@ -167,21 +175,43 @@ def receive(purchase: Purchase) -> Purchase | PurchaseRefusal:
     return replace(purchase, state="received", version=purchase.version + 1)
 
 
-def invoice(purchase: Purchase, by: UUID, amount_minor: int) -> Purchase | PurchaseRefusal:
-    """Take in the bill; the commitment follows its amount."""
+def invoice(
+    purchase: Purchase, by: UUID, amount_minor: int, prices: Mapping[int, int] | None = None
+) -> Purchase | PurchaseRefusal:
+    """Take in the bill; the commitment follows its amount.
+
+    Args:
+        prices: of one piece, in minor units, by line of goods from 1, where the bill asks for
+            another than was ordered; None where nobody said.
+    """
     if purchase.state != "received":
         return PurchaseRefusal.WRONG_STATE
-    return _billed(purchase, by, amount_minor)
+    return _billed(purchase, by, amount_minor, prices)
 
 
-def _billed(purchase: Purchase, by: UUID, amount_minor: int) -> Purchase:
+def _billed(
+    purchase: Purchase, by: UUID, amount_minor: int, prices: Mapping[int, int] | None
+) -> Purchase | PurchaseRefusal:
+    lines = purchase.lines
+    if prices is not None:
+        if not prices.keys() <= {n for n, line in enumerate(lines, 1) if line.item is not None}:
+            return PurchaseRefusal.UNKNOWN_LINE
+        lines = tuple(
+            replace(line, billed_unit_minor=_other(prices.get(n), line.unit_value_minor))
+            for n, line in enumerate(lines, 1)
+        )
     return replace(
         purchase,
+        lines=lines,
         state="invoiced",
         amount_minor=amount_minor,
         biller=by,
         version=purchase.version + 1,
     )
+
+
+def _other(price: int | None, ordered: int) -> int | None:
+    return None if price == ordered else price
 
 
 def pay(purchase: Purchase, by: UUID, *, float_limit_minor: int) -> Purchase | PurchaseRefusal:
@@ -201,11 +231,17 @@ def pay(purchase: Purchase, by: UUID, *, float_limit_minor: int) -> Purchase | P
     return replace(purchase, state="paid", payer=by, version=purchase.version + 1)
 
 
-def correct_bill(purchase: Purchase, by: UUID, amount_minor: int) -> Purchase | PurchaseRefusal:
-    """Put a bill right before it is paid; the commitment follows its amount."""
+def correct_bill(
+    purchase: Purchase, by: UUID, amount_minor: int, prices: Mapping[int, int] | None = None
+) -> Purchase | PurchaseRefusal:
+    """Put a bill right before it is paid; the commitment follows its amount.
+
+    Args:
+        prices: as of `invoice`; None leaves those that were entered.
+    """
     if purchase.state != "invoiced":
         return PurchaseRefusal.WRONG_STATE
-    return _billed(purchase, by, amount_minor)
+    return _billed(purchase, by, amount_minor, prices)
 
 
 def reverse_payment(

@@ -1,6 +1,6 @@
 """Purchases: from a budget line's allotment to what is ordered, received, billed and paid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
@@ -10,7 +10,12 @@ from aidmesh_chassis.db import Tx
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.days import day_of, is_future
 from aidmesh_contracts.ids import AllotmentId, CommitmentId, GrantId, PurchaseId, derive_id
-from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1, PurchaseOrderedV1
+from aidmesh_contracts.payments import (
+    PurchaseBilledV1,
+    PurchaseCanceledV1,
+    PurchaseChangedV1,
+    PurchaseOrderedV1,
+)
 from aidmesh_contracts.restriction import Use
 from aidmesh_payments.domain import commitments as commitment_rules
 from aidmesh_payments.domain import purchase as rules
@@ -160,15 +165,19 @@ async def _tell_ordered(tx: Tx, grant_id: GrantId, row: PurchaseRow) -> None:
             grant_id=grant_id,
             restriction=terms.restriction,
             currency=row.currency,
-            lines=tuple(
-                PurchaseOrderedV1.Line(
-                    item=line.item, quantity=line.quantity, unit_value_minor=line.unit_value_minor
-                )
-                for line in row.purchase.lines
-                if line.item is not None
-            ),
+            lines=_goods(row.purchase),
             terms_version=terms.terms_version,
         )
+    )
+
+
+def _goods(purchase: Purchase) -> tuple[PurchaseOrderedV1.Line, ...]:
+    return tuple(
+        PurchaseOrderedV1.Line(
+            item=line.item, quantity=line.quantity, unit_value_minor=line.cost_minor
+        )
+        for line in purchase.lines
+        if line.item is not None
     )
 
 
@@ -180,16 +189,18 @@ async def correct_bill(
     amount_minor: int,
     reference: str,
     reason: str,
+    prices: Mapping[int, int] | None = None,
 ) -> None:
     """Put a bill right that is not paid yet; the commitment follows it. Raises `Problem`."""
-    before = await _step(
+    before, after = await _step(
         office,
         tx,
         purchase_id,
-        lambda purchase, _: rules.correct_bill(purchase, by, amount_minor),
+        lambda purchase, _: rules.correct_bill(purchase, by, amount_minor, prices),
         lambda book, commitment: resize(book, commitment, amount_minor),
         lambda row: replace(row, invoice_reference=reference),
     )
+    _tell_prices(tx, before, after)
     await store.note_correction(tx.conn, "bill", before, reason, by)
 
 
@@ -221,7 +232,7 @@ async def reverse_payment(
         on = came_back_on or paid_on
         return reverse_spending(book, commitment, reason, fulfils=False, on=on)
 
-    before = await _step(
+    before, _ = await _step(
         office,
         tx,
         purchase_id,
@@ -247,11 +258,11 @@ async def _step(
     decide: Callable[[Purchase, str], Purchase | PurchaseRefusal],
     apply: Callable[[Book, Commitment], Commitment] | None,
     note: Callable[[PurchaseRow], PurchaseRow] = lambda row: row,
-) -> PurchaseRow:
+) -> tuple[PurchaseRow, PurchaseRow]:
     """Lock in order, decide by purchase and currency, change the commitment with it, save.
 
     Returns:
-        the purchase as it was before.
+        the purchase as it was before, and as it is now.
     """
     book, _ = await _lock(office, tx, purchase_id)
     commitment_id = CommitmentId(derive_id("commitment", "purchase", purchase_id))
@@ -262,20 +273,19 @@ async def _step(
         raise problem(decided)
     if apply is not None:
         await commitment_store.save(tx.conn, [apply(book, each) for each in commitments.values()])
-    await store.save(tx.conn, [note(replace(row, purchase=decided))])
+    after = note(replace(row, purchase=decided))
+    await store.save(tx.conn, [after])
     await book.close()
-    return row
+    return row, after
 
 
 async def receive(office: Office, tx: Tx, purchase_id: PurchaseId) -> None:
     """Say by hand that all has come; inventory expects no more. Raises `Problem`."""
-
-    def tell(row: PurchaseRow) -> PurchaseRow:
-        if row.purchase.has_goods:
-            tx.emit(changed_event(row))
-        return row
-
-    await _step(office, tx, purchase_id, lambda purchase, _: rules.receive(purchase), None, tell)
+    _, after = await _step(
+        office, tx, purchase_id, lambda purchase, _: rules.receive(purchase), None
+    )
+    if after.purchase.has_goods:
+        tx.emit(changed_event(after))
 
 
 def changed_event(row: PurchaseRow) -> PurchaseChangedV1:
@@ -286,17 +296,38 @@ def changed_event(row: PurchaseRow) -> PurchaseChangedV1:
 
 
 async def invoice(
-    office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID, amount_minor: int, reference: str
+    office: Office,
+    tx: Tx,
+    purchase_id: PurchaseId,
+    by: UUID,
+    amount_minor: int,
+    reference: str,
+    prices: Mapping[int, int] | None = None,
 ) -> None:
-    """Take in the bill; the commitment follows it, up or down. Raises `Problem`."""
-    await _step(
+    """Take in the bill; the commitment follows it, up or down.
+
+    Args:
+        prices: of one piece by line of goods, where they are not as ordered: what comes from now
+            on is worth so much.
+
+    Raises:
+        Problem: the decision refuses.
+    """
+    before, after = await _step(
         office,
         tx,
         purchase_id,
-        lambda purchase, _: rules.invoice(purchase, by, amount_minor),
+        lambda purchase, _: rules.invoice(purchase, by, amount_minor, prices),
         lambda book, commitment: resize(book, commitment, amount_minor),
         lambda row: replace(row, invoice_reference=reference),
     )
+    _tell_prices(tx, before, after)
+
+
+def _tell_prices(tx: Tx, before: PurchaseRow, after: PurchaseRow) -> None:
+    lines = _goods(after.purchase)
+    if lines != _goods(before.purchase):
+        tx.emit(PurchaseBilledV1(purchase_id=after.id, lines=lines, version=after.purchase.version))
 
 
 async def pay(
@@ -350,7 +381,7 @@ async def cancel(
         book.grew(commitment.allotment_id, commitment.amount_minor)
         return released
 
-    before = await _step(
+    before, _ = await _step(
         office, tx, purchase_id, lambda purchase, _: rules.cancel(purchase), release
     )
     if before.purchase.state != "draft" and before.purchase.has_goods:

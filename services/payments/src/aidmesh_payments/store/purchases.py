@@ -93,6 +93,7 @@ async def lock(
                 line["quantity"],
                 line["unit_value_minor"],
                 line["received"],
+                line["billed_unit_minor"],
             )
         )
     return {
@@ -127,7 +128,7 @@ async def lock(
 
 
 async def save(conn: asyncpg.Connection, rows: Sequence[PurchaseRow]) -> None:
-    """Write the state of locked purchases and what was counted in."""
+    """Write the state of locked purchases, what was counted in, and what it cost."""
     if not rows:
         return
     await conn.execute(
@@ -155,14 +156,15 @@ async def save(conn: asyncpg.Connection, rows: Sequence[PurchaseRow]) -> None:
         [row.purchase.biller for row in rows],
     )
     lines = [
-        (row.id, number, line.received)
+        (row.id, number, line.received, line.billed_unit_minor)
         for row in rows
         for number, line in enumerate(row.purchase.lines, start=1)
     ]
     await conn.execute(
         """
-        UPDATE purchase_line l SET received = n.received
-        FROM unnest($1::uuid[], $2::int[], $3::int[]) AS n (id, line, received)
+        UPDATE purchase_line l SET received = n.received, billed_unit_minor = n.billed
+        FROM unnest($1::uuid[], $2::int[], $3::int[], $4::bigint[])
+             AS n (id, line, received, billed)
         WHERE l.purchase_id = n.id AND l.line = n.line
         """,
         *(list(column) for column in zip(*lines, strict=True)),

@@ -132,8 +132,8 @@ async def purchase(conn: asyncpg.Connection, purchase_id: UUID) -> Row | None:
         return None
     lines_of = await conn.fetch(
         """
-        SELECT line, item, description, quantity, unit_value_minor, received FROM purchase_line
-        WHERE purchase_id = $1 ORDER BY line
+        SELECT line, item, description, quantity, unit_value_minor, billed_unit_minor, received
+        FROM purchase_line WHERE purchase_id = $1 ORDER BY line
         """,
         purchase_id,
     )
