@@ -191,6 +191,14 @@ LOT = {
     "restriction": {"programmes": ["food"], "areas": ["UA80", "UA8036"], "area_means": "origin",
                     "valid_to": iso(90), "cost_categories": ["goods"]},
 }  # fmt: skip
+LOTS_BOUGHT = [
+    {"lot_id": str(number(f"lot bought {each}")), "receipt_id": str(number("receipt bought")),
+     "purchase_id": str(number("purchase received")), "item": "laptop", "site_id": str(WAREHOUSE),
+     "status": "available", "on_hand": on_hand, "held": None, "batch": batch, "expiry": None,
+     "restriction": None, "is_bought": True, "version": 1, "unit_value_minor": value,
+     "currency": "UAH"}
+    for each, on_hand, batch, value in (("a", 2, "S-17", 2_250_000), ("b", 0, None, 2_100_000))
+]  # fmt: skip
 ASSETS = [
     {"asset_id": str(number(f"asset {status}")), "item": "laptop", "serial": serial,
      "grant_id": str(number("qn")), "unit_value_minor": 2_250_000, "currency": "UAH",

@@ -8,7 +8,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console.clients.payments_views import Paid
 from aidmesh_console.pages.money import table_of
-from support.made_up.basics import number
+from support.made_up.basics import number, problem
 from support.made_up.money import PAID_ALONE, paying_order, payout, purchase
 from unit.console.test_corrections import form_of
 
@@ -180,6 +180,46 @@ async def test_a_bill_takes_other_prices_than_were_ordered(browser: "Browser") -
     sent = {"amount": "no", "currency": "UAH", "reference": "R", "price_1": "24 000"}
     page = (await browser.post(f"/money{path}/correct-bill", **sent)).text
     assert 'id="right-price_1" name="price_1" value="24 000"' in page
+
+
+@pytest.mark.parametrize(("role", "may_keep"), [(Role.FINANCE, False), (Role.LEAD, True)])
+async def test_a_purchase_shows_the_lots_that_came_of_it_and_their_price(
+    browser: "Browser", role: Role, may_keep: bool
+) -> None:
+    path = f"/money/purchases/{number('purchase received')}"
+    lots = [f"/stock/lots/{number(f'lot bought {each}')}" for each in "ab"]
+    await browser.sign_in(role)
+    page = (await browser.get(path)).text
+    assert "Laptop · S-17" in page
+    # Of both, also of the one that is all handed out, and which is not as it was bought.
+    assert re.findall(r"UAH\s?(21,000|22,500)(?:</td>| <span)", page)[-2:] == ["22,500", "21,000"]
+    assert re.findall(r"the purchase says UAH\s?([0-9,]+)", page) == ["22,500"]
+    # The pages of lots are for those who keep stock.
+    receive = f"/stock?purchase={number('purchase received')}"
+    assert re.findall(r'href="(/stock[^"]+)"', page) == ([*lots, receive] if may_keep else [])
+    for state in ("draft", "paid"):
+        page = (await browser.get(f"/money/purchases/{number(f'purchase {state}')}")).text
+        assert "What came of it" not in page
+        assert ("/stock?purchase=" in page) is (state == "paid" and may_keep)
+
+
+async def test_more_lots_of_a_purchase_follow_and_without_inventory_the_rest_is_shown(
+    browser: "Browser",
+) -> None:
+    await browser.sign_in(Role.FINANCE)
+    path = f"/purchases/{number('purchase received')}"
+    lots = f"/v1{path}/lots"
+    browser.desk.region.more[lots] = "next-lots"
+    page = (await browser.get(f"/money{path}")).text
+    assert 'href="?lots=next-lots"' in page
+    await browser.get(f"/money{path}?lots=next-lots")
+    asked = [query.get("after") for called, query in browser.desk.region.gets if called == lots]
+    assert asked[-2:] == [None, "next-lots"]
+    browser.desk.region.answers[f"GET {lots}"] = problem(503, "unavailable")
+    page = (await browser.get(f"/money{path}")).text
+    assert "What came of it" not in page
+    assert 'class="notice warn"' in page
+    assert "/invoice" in page
 
 
 async def test_goods_of_a_canceled_purchase_are_ordered_again(browser: "Browser") -> None:

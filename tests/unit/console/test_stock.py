@@ -11,7 +11,7 @@ import pytest
 from aidmesh_chassis.auth import Role
 from aidmesh_console import i18n
 from support.made_up.basics import WAREHOUSE, number, problem
-from support.made_up.supply import EXPECTED, LOTS
+from support.made_up.supply import EXPECTED, LOTS, LOTS_BOUGHT
 
 if TYPE_CHECKING:
     from .conftest import Browser
@@ -185,6 +185,37 @@ async def test_nobody_is_asked_for_a_purchase_where_none_is_to_come(browser: "Br
     page = await browser.get("/stock")
     assert page.status_code == 200
     assert "/stock/receive" in page.text
+
+
+@pytest.mark.parametrize("is_expected", [True, False])
+async def test_goods_of_a_purchase_are_received_also_where_no_more_is_expected(
+    browser: "Browser", is_expected: bool
+) -> None:
+    purchase_id = number("purchase ordered")
+    await browser.sign_in(Role.LOGISTICIAN)
+    if not is_expected:
+        nothing = (200, {"rows": [], "next": None})
+        browser.desk.region.answers["GET /v1/purchases/expected"] = nothing
+    page = (await browser.get(f"/stock?purchase={purchase_id}")).text
+    assert page.count(f'<option value="{purchase_id}" selected>') == 1
+    # Refused, the form is shown for it again.
+    action = html.unescape(re.findall(r'action="(/stock/receive[^"]*)"', page)[0])
+    assert (await browser.post(action)).text.count(f'value="{purchase_id}"') >= 1
+    # What nobody ordered is none.
+    page = (await browser.get(f"/stock?purchase={number('nothing')}")).text
+    assert str(number("nothing")) not in re.findall(r'<option value="([^"]*)"', page)
+
+
+@pytest.mark.parametrize(("role", "may_see"), [(Role.LOGISTICIAN, False), (Role.LEAD, True)])
+async def test_a_bought_lot_leads_to_its_purchase(
+    browser: "Browser", role: Role, may_see: bool
+) -> None:
+    lot = LOTS_BOUGHT[0]
+    browser.desk.region.answers[f"GET /v1/lots/{lot['lot_id']}"] = (200, lot)
+    await browser.sign_in(role)
+    page = (await browser.get(f"/stock/lots/{lot['lot_id']}")).text
+    assert f'href="/stock?purchase={lot["purchase_id"]}"' in page
+    assert (f'href="/money/purchases/{lot["purchase_id"]}"' in page) is may_see
 
 
 async def test_a_discrepancy_is_settled_without_leaving_the_site(browser: "Browser") -> None:

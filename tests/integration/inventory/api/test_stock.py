@@ -6,8 +6,10 @@ from uuid import UUID, uuid4
 from aidmesh_chassis.auth import Role
 from aidmesh_chassis.service import Service
 from aidmesh_contracts.days import day_of
+from aidmesh_contracts.ids import PurchaseId
+from aidmesh_contracts.payments import PurchaseChangedV1
 from integration.inventory.office import Api, new_item, new_site
-from integration.inventory.world import World, approved, confirmed
+from integration.inventory.world import World, approved, confirmed, ordered
 
 
 async def test_what_needs_a_prescription_is_not_handed_over_without(api: Api, world: World) -> None:
@@ -109,6 +111,48 @@ async def test_receive_hand_over_undo(api: Api, world: World) -> None:
     loss = {"lot_id": lot["lot_id"], "kind": "loss", "quantity": 1, "reason": "damaged"}
     assert (await api.post("adjustments", loss))["on_hand"] == 2
     await world.books_are_right()
+
+
+async def test_what_came_of_a_purchase_is_found(api: Api, service: Service, world: World) -> None:
+    site_id = await new_site(api)
+    await new_item(api)
+    bought, other = PurchaseId(uuid4()), PurchaseId(uuid4())
+    await world.take(ordered(bought, parcel=9), ordered(other, parcel=9))
+    lots: list[str] = []
+    for purchase_id, quantity in ((bought, 2), (bought, 3), (other, 1), (bought, 4), (None, 1)):
+        line = {"item": "parcel", "quantity": quantity}
+        body = {"site_id": site_id, "purchase_id": purchase_id and str(purchase_id)}
+        lots += (await api.post("receipts", {**body, "lines": [line]}))["lot_ids"]
+    # One is all gone, one was entered by mistake, of one the price is another.
+    gone, cheap, *_, wrong, given = lots
+    loss = {"lot_id": gone, "kind": "loss", "quantity": 2, "reason": "theft"}
+    await api.post("adjustments", loss)
+    price = {"version": 1, "reason": "other_bill", "unit_value_minor": 650}
+    await api.post(f"lots/{cheap}:correct", price)
+    shown = await api.get(f"lots/{wrong}")
+    assert shown["purchase_id"] == str(bought)
+    assert (await api.get(f"lots/{given}"))["purchase_id"] is None
+    await api.post(f"receipts/{shown['receipt_id']}:reverse", {"reason": "wrong_item"})
+    # Whoever pays sees it as well, page by page.
+    finance = Api(service, Role.FINANCE)
+    rows: list[dict[str, object]] = []
+    after: str | None = ""
+    while after is not None:
+        asked = {"limit": 1} | ({"after": after} if after else {})
+        page = await finance.get(f"purchases/{bought}/lots", **asked)
+        rows += page["rows"]
+        after = page["next"]
+    assert [(row["lot_id"], row["on_hand"], row["unit_value_minor"]) for row in rows] == sorted(
+        [(gone, 0, 700), (cheap, 3, 650)]
+    )
+    assert {row["held"] for row in rows} == {None}
+    # Its lines are shown also when no more is expected.
+    await world.take(PurchaseChangedV1(purchase_id=bought, is_to_come=False, version=4))
+    expected = (await finance.get("purchases/expected"))["rows"]
+    assert [row["purchase_id"] for row in expected] == [str(other)]
+    [line] = (await finance.get(f"purchases/{bought}/lines"))["rows"]
+    assert (line["ordered"], line["received"], line["unit_value_minor"]) == (9, 5, 650)
+    assert (await finance.get(f"purchases/{uuid4()}/lines"))["rows"] == []
 
 
 async def test_a_receipt_is_taken_back(api: Api, service: Service, world: World) -> None:

@@ -17,6 +17,7 @@ from aidmesh_console.clients.inventory_views import (
     ExpectedLines,
     Item,
     Lots,
+    LotsBought,
     LotTerms,
     Reservation,
     Reservations,
@@ -62,6 +63,7 @@ class _CapacityList(Page):
 _SITES = TypeAdapter(_Sites)
 _ITEMS = TypeAdapter(_Items)
 _LOTS = TypeAdapter(Lots)
+_LOTS_BOUGHT = TypeAdapter(LotsBought)
 _LOT = TypeAdapter(LotTerms)
 _STOCK = TypeAdapter(AllStock)
 _TOTALS = TypeAdapter(_Totals)
@@ -114,6 +116,16 @@ class Inventory:
             "limit": ROWS_MAX,
         }
         return await self.link.get("/v1/lots", _LOTS, query)
+
+    async def lots_of(self, purchase_id: UUID, after: str | None = None) -> LotsBought:
+        """A page of the lots that came from a purchase."""
+        query: Query = {"after": after, "limit": ROWS_MAX}
+        return await self.link.get(f"/v1/purchases/{purchase_id}/lots", _LOTS_BOUGHT, query)
+
+    async def lines_of(self, purchase_id: UUID) -> ExpectedLines:
+        """What was ordered with a purchase, whether or not more is to come of it."""
+        query: Query = {"limit": ROWS_MAX}
+        return await self.link.get(f"/v1/purchases/{purchase_id}/lines", _EXPECTED, query)
 
     async def expected(self, item: str | None = None) -> ExpectedLines:
         """The first of what is still to come of purchases; of one item, if it is given."""

@@ -292,13 +292,21 @@ class LotTerms(Lot):
 
     Attributes:
         held: what of it is set aside, for those who may see what is sensitive.
+        purchase_id: of this region, by which it came.
     """
 
     held: int | None = None
+    purchase_id: UUID | None = None
     restriction: Restriction | None = None
     unit_value_minor: int = 0
     currency: str = "UAH"
     is_bought: bool = False
+
+
+class LotsBought(Page):
+    """A page of the lots that came from a purchase."""
+
+    rows: tuple[LotTerms, ...]
 
 
 class Discrepancy(View):

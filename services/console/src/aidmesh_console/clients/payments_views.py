@@ -151,6 +151,11 @@ class PurchaseLine(View):
     billed_unit_minor: int | None = None
     received: int = 0
 
+    @property
+    def cost_minor(self) -> int:
+        """What one costs, as far as that is known."""
+        return self.unit_value_minor if self.billed_unit_minor is None else self.billed_unit_minor
+
 
 class Correction(View):
     """What stood in a purchase before it was put right: a `bill`, a `payment` or the `order`."""

@@ -11,7 +11,7 @@ from fastapi import Depends, Response
 from aidmesh_chassis.http import Routes
 from aidmesh_console import i18n
 from aidmesh_console.clients.link import ClientError
-from aidmesh_console.clients.payments_views import Holding
+from aidmesh_console.clients.payments_views import Holding, PurchaseLine
 from aidmesh_console.forms import Form, amount_text, filled, shown_again
 from aidmesh_console.pages.common import (
     ALL,
@@ -155,6 +155,16 @@ def _prices(form: Form, currency: str) -> Sequence[Mapping[str, object]]:
     ]
 
 
+def _costs(lines: Sequence[PurchaseLine]) -> Mapping[str, int]:
+    """What one of each item costs by the bill, or as ordered; several lines at their average."""
+    sums: dict[str, tuple[int, int]] = {}
+    for line in lines:
+        if line.item is not None:
+            count, value = sums.get(line.item, (0, 0))
+            sums[line.item] = (count + line.quantity, value + line.quantity * line.cost_minor)
+    return {item: (2 * value + count) // (2 * count) for item, (count, value) in sums.items()}
+
+
 def _reversal(form: Form) -> Mapping[str, object]:
     """Only what the supplier paid back has a day on which it came back: today, if none is named."""
     reason, day = form.choice("reason", PAYMENT_REASONS), form.day("came_back_on")
@@ -208,9 +218,10 @@ async def _page(
     form: Form | None = None,
     key: UUID | None = None,
 ) -> Response:
-    purchase, held, names = await asyncio.gather(
+    purchase, held, lots, names = await asyncio.gather(
         visit.payments.purchase(purchase_id),
         visit.hear(visit.payments.held_by(visit.desk.settings.region)),
+        visit.hear(visit.inventory.lots_of(purchase_id, visit.asked.get("lots"))),
         names_of(visit),
     )
     purse = next(
@@ -221,6 +232,8 @@ async def _page(
         status,
         purchase=purchase,
         purse=purse,
+        lots=lots,
+        costs=_costs(purchase.lines),
         money_reasons=MONEY_REASONS,
         payment_reasons=PAYMENT_REASONS,
         names=names,

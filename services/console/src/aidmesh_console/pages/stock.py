@@ -30,8 +30,9 @@ routes = Routes(include_in_schema=False)
 Reader = Annotated[Visit, Depends(visitor(Act.SEE_STOCK))]
 Keeper = Annotated[Visit, Depends(visitor(Act.CHANGE_STOCK))]
 
-FILTERS: Final = ("site", "item", "lots", "after")
-"""What the address asks for, of a form too: whose stock, and how far lots and what does not fit."""
+FILTERS: Final = ("site", "item", "lots", "after", "purchase")
+"""What the address asks for, of a form too: whose stock, how far lots and what does not fit, and
+which purchase goods came for."""
 KEPT: Final = ("site", "item")
 """What of it holds on after a form was taken in."""
 _LOT_VERSION: Final = re.compile(r"([0-9a-f-]{36}) ([1-9][0-9]{0,8})")
@@ -162,7 +163,7 @@ async def _page(
     lots = unfit = None
     purchases = _Purchases()
     if visit.may(Act.CHANGE_STOCK):
-        purchases = await _purchases(visit, names, item)
+        purchases = await _purchases(visit, names, item, visit.asked_id("purchase"))
         unfit = await visit.hear(visit.inventory.discrepancies(visit.asked.get("after")))
         if site_id or item:
             after = visit.asked.get("lots")
@@ -191,7 +192,7 @@ async def _page(
         item=item,
         values=values or {},
         faults=faults or {},
-        opened=opened,
+        opened=opened or ("receive" if purchases.chosen else None),
         wrong=wrong,
         reasons=ADJUST_REASONS,
         reverse_reasons=REVERSE_REASONS,
@@ -205,6 +206,7 @@ class _Purchases:
 
     Attributes:
         choices: purchases by id, with what is still to come of them, whose money, and the number.
+        chosen: the one that is asked for, also if nothing more is expected of it.
         more: whether there are others; those of the goods that the page shows are all here.
         error: why nobody can say.
     """
@@ -212,16 +214,22 @@ class _Purchases:
     choices: Sequence[tuple[UUID, str]] = ()
     more: bool = False
     error: ClientError | None = None
+    chosen: UUID | None = None
 
 
-async def _purchases(visit: Visit, names: Names, item: str | None) -> _Purchases:
+async def _purchases(
+    visit: Visit, names: Names, item: str | None, chosen: UUID | None
+) -> _Purchases:
     heard = await visit.hear(visit.inventory.expected())
     more = heard.value is not None and heard.value.next is not None
     if more and item is not None:
         heard = await visit.hear(visit.inventory.expected(item))
-    lines: dict[UUID, list[Expected]] = {}
+    lines: dict[UUID, Sequence[Expected]] = {}
     for row in heard.value.rows if heard.value else ():
-        lines.setdefault(row.purchase_id, []).append(row)
+        lines[row.purchase_id] = (*lines.get(row.purchase_id, ()), row)
+    if chosen is not None:
+        heard = await visit.hear(visit.inventory.lines_of(chosen))
+        lines |= {chosen: heard.value.rows} if heard.value and heard.value.rows else {}
     if not lines:
         return _Purchases((), more, heard.error)
     codes = (await visit.hear(visit.reporting.grants())).value or {}
@@ -231,7 +239,8 @@ async def _purchases(visit: Visit, names: Names, item: str | None) -> _Purchases
         came = ", ".join(sorted((_came(visit, names, row) for row in rows), key=order))
         grant = codes.get(rows[0].grant_id) or short(rows[0].grant_id)
         choices.append((purchase_id, f"{came} · {grant} · {short(purchase_id)}"))
-    return _Purchases(sorted(choices, key=lambda each: order(each[1])), more)
+    by_name = sorted(choices, key=lambda each: order(each[1]))
+    return _Purchases(by_name, more, chosen=chosen if chosen in lines else None)
 
 
 def _came(visit: Visit, names: Names, row: Expected) -> str:

@@ -71,7 +71,12 @@ class MovedOut(BaseModel):
 
 
 class LotDetail(LotOut):
-    """A lot with its terms."""
+    """A lot with its terms.
+
+    Attributes:
+        is_bought: whether its terms are those of a purchase, here or in another region.
+        purchase_id: of this region, by which it came.
+    """
 
     receipt_id: UUID
     batch: str | None
@@ -81,11 +86,12 @@ class LotDetail(LotOut):
     unit_value_minor: int
     currency: str
     is_bought: bool
+    purchase_id: UUID | None
     version: int
 
 
 class LotPage(BaseModel):
-    """Lots with something on hand, by id."""
+    """Lots by id."""
 
     rows: list[LotDetail]
     next: str | None
@@ -162,6 +168,16 @@ def router(database: Database) -> Routes:
                 item=item,
                 after=page.after(UUID_KEY),
                 limit=page.limit + 1,
+            )
+        kept, after = page.cut(rows, lambda row: row["lot_id"])
+        return LotPage(rows=[_detail(row, caller) for row in kept], next=after)
+
+    @routes.get("/purchases/{purchase_id}/lots")
+    async def lots_of_purchase(purchase_id: UUID, caller: Staff, page: PageQuery) -> LotPage:
+        """Lots that came from a purchase, those of which nothing is left as well."""
+        async with database.read() as conn:
+            rows = await lots.of_purchase(
+                conn, purchase_id, after=page.after(UUID_KEY), limit=page.limit + 1
             )
         kept, after = page.cut(rows, lambda row: row["lot_id"])
         return LotPage(rows=[_detail(row, caller) for row in kept], next=after)

@@ -28,6 +28,7 @@ from aidmesh_inventory.store import purchases, world
 
 _STOCK_KEY: TypeAdapter[tuple[bool, str, str, UUID]] = TypeAdapter(tuple[bool, str, str, UUID])
 """Whether it is another region's, the item, that region (none for this one) and the site."""
+_ITEM_KEY: TypeAdapter[str] = TypeAdapter(str)
 _LINE_KEY: TypeAdapter[tuple[UUID, str]] = TypeAdapter(tuple[UUID, str])
 Minor = Annotated[int, Field(ge=0, le=10**15)]
 Batch = Annotated[str, Field(min_length=1, max_length=64)]
@@ -155,7 +156,7 @@ class FreeOut(BaseModel):
 
 
 class ExpectedLine(BaseModel):
-    """A line of a purchase of which not everything came in."""
+    """A line of a purchase, and how much of it came in."""
 
     purchase_id: UUID
     grant_id: UUID
@@ -167,7 +168,7 @@ class ExpectedLine(BaseModel):
 
 
 class ExpectedPage(BaseModel):
-    """Lines of purchases of which not everything came in, by purchase."""
+    """Lines of purchases by purchase and item."""
 
     rows: list[ExpectedLine]
     next: str | None
@@ -365,6 +366,16 @@ def router(database: Database, region: str, link: LinkOf) -> Routes:
                 conn, item=item, after=page.after(_LINE_KEY), limit=page.limit + 1
             )
         kept, after = page.cut(rows, lambda row: (row["purchase_id"], row["item"]))
+        return ExpectedPage(rows=[ExpectedLine(**row) for row in kept], next=after)
+
+    @routes.get("/purchases/{purchase_id}/lines", dependencies=[ANYONE])
+    async def lines_of(purchase_id: UUID, page: PageQuery) -> ExpectedPage:
+        """What was ordered with one purchase: it is received also when nothing more is expected."""
+        async with database.read() as conn:
+            rows = await purchases.lines_of(
+                conn, purchase_id, after=page.after(_ITEM_KEY), limit=page.limit + 1
+            )
+        kept, after = page.cut(rows, lambda row: row["item"])
         return ExpectedPage(rows=[ExpectedLine(**row) for row in kept], next=after)
 
     take(routes, bulk_routes)

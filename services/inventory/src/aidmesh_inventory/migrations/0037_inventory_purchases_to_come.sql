@@ -27,6 +27,10 @@ COMMENT ON TABLE purchase_price IS
 COMMENT ON COLUMN purchase_price.version IS
     'Of the purchase, when its bill said so; the highest one holds. 0 where only a person did.';
 
+-- What came of a purchase is found without reading all receipts.
+CREATE INDEX receipt_purchase ON receipt (purchase_id) WHERE purchase_id IS NOT NULL;
+
 -- migrate: rollback
 
+DROP INDEX receipt_purchase;
 DROP TABLE purchase_price, purchase_to_come;

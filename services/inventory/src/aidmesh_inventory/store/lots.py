@@ -11,7 +11,8 @@ import asyncpg
 _DETAIL = """
     id AS lot_id, receipt_id, item, site_id, batch, expiry, grant_id, restriction,
     unit_value_minor, currency, status, on_hand, held, version,
-    terms_version IS NOT NULL AS is_bought
+    terms_version IS NOT NULL AS is_bought,
+    (SELECT r.purchase_id FROM receipt r WHERE r.id = lot.receipt_id) AS purchase_id
 """
 
 
@@ -251,6 +252,23 @@ async def page(
         """,  # noqa: S608 - a constant
         site_id,
         item,
+        after,
+        limit,
+    )
+
+
+async def of_purchase(
+    conn: asyncpg.Connection, purchase_id: UUID, *, after: UUID | None, limit: int
+) -> list[asyncpg.Record]:
+    """Lots that came from a purchase, by id, empty ones too; but for those entered by mistake."""
+    return await conn.fetch(
+        f"""
+        SELECT {_DETAIL} FROM lot
+        WHERE receipt_id IN (SELECT r.id FROM receipt r WHERE r.purchase_id = $1)
+          AND reversed_at IS NULL AND ($2::uuid IS NULL OR id > $2)
+        ORDER BY id LIMIT $3
+        """,  # noqa: S608 - a constant
+        purchase_id,
         after,
         limit,
     )

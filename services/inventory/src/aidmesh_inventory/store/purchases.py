@@ -153,6 +153,30 @@ async def add_received(conn: asyncpg.Connection, counted: Mapping[tuple[UUID, st
     )
 
 
+_LINES = """
+    SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received,
+           COALESCE(b.unit_value_minor, l.unit_value_minor) AS unit_value_minor, p.currency
+    FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
+    LEFT JOIN purchase_price b ON b.purchase_id = l.purchase_id AND b.item = l.item
+"""
+
+
+async def lines_of(
+    conn: asyncpg.Connection, purchase_id: UUID, *, after: str | None, limit: int
+) -> list[asyncpg.Record]:
+    """Lines of one purchase by item, whether or not more is expected."""
+    return await conn.fetch(
+        f"""
+        {_LINES}
+        WHERE l.purchase_id = $1 AND ($2::text IS NULL OR l.item > $2)
+        ORDER BY l.item LIMIT $3
+        """,
+        purchase_id,
+        after,
+        limit,
+    )
+
+
 async def expected(
     conn: asyncpg.Connection, *, item: str | None, after: tuple[UUID, str] | None, limit: int
 ) -> list[asyncpg.Record]:
@@ -162,11 +186,8 @@ async def expected(
     all has come.
     """
     return await conn.fetch(
-        """
-        SELECT l.purchase_id, p.grant_id, l.item, l.ordered, l.received,
-               COALESCE(b.unit_value_minor, l.unit_value_minor) AS unit_value_minor, p.currency
-        FROM purchase_line l JOIN purchase p ON p.id = l.purchase_id
-        LEFT JOIN purchase_price b ON b.purchase_id = l.purchase_id AND b.item = l.item
+        f"""
+        {_LINES}
         WHERE l.received < l.ordered
           AND NOT EXISTS (SELECT FROM canceled_purchase c WHERE c.purchase_id = p.id)
           AND NOT EXISTS (SELECT FROM purchase_to_come c
@@ -174,7 +195,7 @@ async def expected(
           AND ($1::uuid IS NULL OR (l.purchase_id, l.item) > ($1, $2::text))
           AND ($3::text IS NULL OR l.item = $3)
         ORDER BY l.purchase_id, l.item LIMIT $4
-        """,
+        """,  # noqa: S608 - our columns
         *(after or (None, None)),
         item,
         limit,
