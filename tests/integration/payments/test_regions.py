@@ -10,7 +10,7 @@ import pytest
 from aidmesh_chassis.db import Tx
 from aidmesh_chassis.errors import Poison
 from aidmesh_contracts.base import Event
-from aidmesh_contracts.ids import AllotmentId, GrantId
+from aidmesh_contracts.ids import AllotmentId, GrantId, TransferId
 from aidmesh_contracts.intake import NeedApprovedV1
 from aidmesh_contracts.payments import CommitmentRefusedV1, FundsGrewV1
 from aidmesh_contracts.payments_grants import (
@@ -80,6 +80,51 @@ async def test_a_recall_may_overtake_its_money(pair: tuple[Desk, Desk]) -> None:
     await kyiv.feed(*(e for e in back if isinstance(e, AllotmentReceivedV1)), region="lviv")
     assert await kyiv.value("SELECT unallotted_minor FROM donor_grant") == 5_000
     assert await lviv.value("SELECT status FROM allotment") == "returned"
+
+
+def given_back(allotment_id: AllotmentId, number: int, amount_minor: int) -> AllotmentReturnedV1:
+    """The holder gives so much back, in a transfer of this number."""
+    return AllotmentReturnedV1(
+        allotment_id=allotment_id,
+        transfer_id=TransferId(UUID(int=number)),
+        grantor="kyiv",
+        holder="lviv",
+        amount_minor=amount_minor,
+        currency="UAH",
+    )
+
+
+async def test_of_a_batch_of_returns_no_more_is_credited_than_is_there(
+    pair: tuple[Desk, Desk],
+) -> None:
+    kyiv, _ = pair
+    grant_id = await kyiv.grant(9_000)
+    one, other = [await kyiv.allot(grant_id, amount, to="lviv") for amount in (5_000, 4_000)]
+    told = [(one, 1, 3_000), (other, 2, 1_000), (one, 1, 3_000), (one, 3, 2_500), (one, 4, 2_000)]
+    await kyiv.feed(*(given_back(*each) for each in told), region="lviv")
+    returned = "SELECT returned_minor FROM grant_allotment WHERE id = $1"
+    assert await kyiv.value(returned, one) == 5_000
+    assert await kyiv.value(returned, other) == 1_000
+    assert await kyiv.value("SELECT count(*) FROM conflict WHERE closed_at IS NULL") == 1
+    # Told again it counts for nothing, though nothing is left of it.
+    await kyiv.feed(given_back(one, 1, 3_000), region="lviv")
+    assert await kyiv.value(returned, one) == 5_000
+    assert await kyiv.value("SELECT count(*) FROM conflict WHERE closed_at IS NULL") == 1
+
+
+async def test_whether_returns_are_credited_is_a_handful_of_statements(
+    pair: tuple[Desk, Desk],
+) -> None:
+    kyiv, _ = pair
+    allotment_id = await kyiv.allot(await kyiv.grant(5_000), 5_000, to="lviv")
+    back = [given_back(allotment_id, number, 5_001) for number in range(1, 101)]
+    counted: list[str] = []
+    async with kyiv.db.transaction() as tx:
+        tx.conn.add_query_logger(lambda record: counted.append(record.query))
+        await allotting.take_back(kyiv.office, tx, [received(each, "lviv") for each in back])
+    ours = [query for query in counted if "pg_catalog" not in query and "set_config" not in query]
+    assert len(ours) <= 10, ours
+    assert await kyiv.value("SELECT count(*) FROM conflict") == 100
 
 
 async def test_nobody_speaks_for_another_region(pair: tuple[Desk, Desk]) -> None:

@@ -1,6 +1,7 @@
 """What is taken back from a lost holder is never more than it can have had free."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 from aidmesh_chassis.standings import News, Stand, counts
 from aidmesh_contracts.payments_regions import Standing
 from aidmesh_payments.domain.fencing import (
+    GivenBack,
     Known,
     Return,
+    creditable,
     due,
     may_credit,
     reissuable_minor,
@@ -102,6 +105,39 @@ def test_all_that_is_there_is_credited_at_once(amount: int, fences: frozenset[in
     for known in (None, fences):
         assert may_credit(amount, amount, fences, known)
         assert not may_credit(amount + 1, amount, fences, known)
+
+
+_given_back = st.builds(
+    GivenBack,
+    st.integers(1, 9).map(lambda each: UUID(int=each)),
+    st.sampled_from([UUID(int=101), UUID(int=102)]),
+    st.integers(1, 60),
+    st.none() | _fences,
+)
+
+
+@given(st.lists(_given_back), st.tuples(*[st.integers(0, 100)] * 2), st.tuples(_fences, _fences),
+       st.sets(st.integers(1, 9).map(lambda each: UUID(int=each))))  # fmt: skip
+def test_of_many_returns_the_same_are_credited_as_one_by_one(
+    returns: list[GivenBack],
+    there: tuple[int, int],
+    fenced: tuple[frozenset[int], frozenset[int]],
+    before: set[UUID],
+) -> None:
+    outstanding = {UUID(int=101): there[0], UUID(int=102): there[1]}
+    fences = {UUID(int=101): fenced[0], UUID(int=102): fenced[1]}
+    left, credited, answers = dict(outstanding), set(before), []
+    for each in returns:
+        of, known = each.allotment_id, each.known_fences
+        if each.id in credited:
+            answers.append(True)
+            continue
+        answers.append(may_credit(each.amount_minor, left[of], fences[of], known))
+        if answers[-1]:
+            credited.add(each.id)
+            left[of] -= each.amount_minor
+    assert creditable(returns, outstanding, fences, before) == answers
+    assert min(left.values()) >= 0
 
 
 @given(

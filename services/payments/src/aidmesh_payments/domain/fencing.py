@@ -7,8 +7,10 @@ like any other return. Should the lost region have spent it all the same, it owe
 back: its own books never pretend otherwise.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,48 @@ def may_credit(
     if amount_minor > outstanding_minor:
         return False
     return known_fences is None or set(fences) <= set(known_fences)
+
+
+class GivenBack(NamedTuple):
+    """What a holder gave back of an allotment, in minor units of its currency.
+
+    Attributes:
+        known_fences: as of `may_credit`.
+    """
+
+    id: UUID
+    allotment_id: UUID
+    amount_minor: int
+    known_fences: Collection[int] | None
+
+
+def creditable(
+    returns: Iterable[GivenBack],
+    outstanding: Mapping[UUID, int],
+    fences: Mapping[UUID, Collection[int]],
+    credited: Collection[UUID],
+) -> list[bool]:
+    """Whether the grantor credits each of these returns, one after the other.
+
+    What it has credited already it credits as well: once, whatever came later.
+
+    Args:
+        outstanding: by allotment, as of `may_credit`, before the first of them.
+        fences: by allotment, as of `may_credit`.
+        credited: what was credited before.
+    """
+    left, done, answers = dict(outstanding), set(credited), list[bool]()
+    for each in returns:
+        place = each.allotment_id
+        is_new = each.id not in done
+        may = not is_new or may_credit(
+            each.amount_minor, left[place], fences.get(place, ()), each.known_fences
+        )
+        if may and is_new:
+            left[place] -= each.amount_minor
+            done.add(each.id)
+        answers.append(may)
+    return answers
 
 
 @dataclass(frozen=True, slots=True)

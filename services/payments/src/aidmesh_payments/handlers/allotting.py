@@ -1,6 +1,6 @@
 """Money between a grant and its holders, at the grant's end; `holding` is the other."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -250,22 +250,20 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
     What was taken back already, or is more than they have, is credited to nobody: people see it.
     """
     mine = [item for item in batch if item.event.grantor == office.region]
-    made = {
-        item.event.allotment_id: await granted_store.allotment(tx.conn, item.event.allotment_id)
-        for item in mine
-    }
+    made = await granted_store.allotments(tx.conn, (item.event.allotment_id for item in mine))
     for item in mine:
-        ours = made[item.event.allotment_id]
+        ours = made.get(item.event.allotment_id)
         if ours is None or ours.holder != item.region or ours.currency != item.event.currency:
             raise Poison("not_the_holder")
-    await grant_store.lock(tx.conn, (ours.grant_id for ours in made.values() if ours is not None))
-    fences = await lost_store.reissued_for(tx.conn, made)
+    await grant_store.lock(tx.conn, (ours.grant_id for ours in made.values()))
+    may_credit = await _creditable(tx, [item.event for item in mine])
+    in_vain = [item for item, may in zip(mine, may_credit, strict=True) if not may]
+    if in_vain:
+        await conflicts.leave_to_people(tx.conn, RETURN, in_vain)
     journals: list[ledger.Journal] = []
-    for item in mine:
+    for item, may in zip(mine, may_credit, strict=True):
         event = item.event
-        if not await _may_credit(tx, event, fences.get(event.allotment_id, set())):
-            await conflicts.leave_to_people(tx.conn, RETURN, [item])
-        elif await transfers.insert_transfer(
+        if may and await transfers.insert_transfer(
             tx.conn,
             event.transfer_id,
             "return",
@@ -299,15 +297,21 @@ async def take_back(office: Office, tx: Tx, batch: Sequence[Received[AllotmentRe
     await ledger_store.post(tx.conn, journals)
 
 
-async def _may_credit(tx: Tx, event: AllotmentReturnedV1, fences: Collection[int]) -> bool:
-    """Also what is known already, which is credited once whatever came later."""
-    if await transfers.amount_of(tx.conn, event.transfer_id) is not None:
-        return True
-    # Read for each: the one before may have been of this allotment.
-    made = await granted_store.allotment(tx.conn, event.allotment_id)
-    assert made is not None  # noqa: S101 - it was just there, and none is ever deleted
-    return fencing.may_credit(
-        event.amount_minor, made.granted.outstanding_minor, fences, event.fences
+async def _creditable(tx: Tx, events: Sequence[AllotmentReturnedV1]) -> list[bool]:
+    """Which of these are credited, or were before; their grants are locked."""
+    ids = {event.allotment_id for event in events}
+    # Read under the lock: others may have been credited while we waited for it.
+    made = await granted_store.allotments(tx.conn, ids)
+    return fencing.creditable(
+        [
+            fencing.GivenBack(
+                event.transfer_id, event.allotment_id, event.amount_minor, event.fences
+            )
+            for event in events
+        ],
+        {each: ours.granted.outstanding_minor for each, ours in made.items()},
+        await lost_store.reissued_for(tx.conn, ids),
+        await transfers.known(tx.conn, [event.transfer_id for event in events]),
     )
 
 

@@ -1,6 +1,7 @@
 """Money on its way between the two ends of an allotment, and what may overtake it: recalls."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import asyncpg
 
@@ -56,6 +57,12 @@ async def amount_of(conn: asyncpg.Connection, transfer_id: TransferId) -> int | 
         "SELECT amount_minor FROM transfer WHERE id = $1", transfer_id
     )
     return amount_minor
+
+
+async def known(conn: asyncpg.Connection, transfer_ids: Sequence[TransferId]) -> set[UUID]:
+    """Those of these transfers that were recorded before."""
+    rows = await conn.fetch("SELECT id FROM transfer WHERE id = ANY($1::uuid[])", transfer_ids)
+    return {row["id"] for row in rows}
 
 
 async def arrive(conn: asyncpg.Connection, transfer_id: TransferId, region: str) -> bool | None:
