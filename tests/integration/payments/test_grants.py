@@ -136,7 +136,7 @@ async def test_a_line_of_the_bank_that_two_people_enter_is_credited_once(api: Ap
     ]
     told = (await api.post("/v1/instalments:bulk", rows=rows))["rows"]
     assert [each["problem"] for each in told] == [None, "received-already", None, None, None, None]
-    again = line | {"row_id": "7", "bank_reference": "r1"}
+    again = line | {"row_id": "7", "bank_reference": " R 1"}
     [late] = (await api.post_as(api.checker, "/v1/instalments:bulk", rows=[again]))["rows"]
     assert (late["status"], late["problem"]) == ("rejected", "received-already")
     shown = await api.get(f"/v1/grants/{grant_id}")

@@ -19,6 +19,7 @@ from aidmesh_payments.domain.money import (
     Rate,
     line_limit,
     paid_for,
+    plain_reference,
     round_half_up,
     share_of,
     to_grant_currency,
@@ -145,3 +146,20 @@ def test_the_first_migration_has_the_exchange_accounts() -> None:
     ).read_text(encoding="utf-8")
     for currency in ("CHF", "CZK", "DKK", "EUR", "GBP", "NOK", "PLN", "SEK", "UAH", "USD"):
         assert f"('{Account('exchange', currency).id}', 'exchange', '{currency}')" in sql
+
+
+@pytest.mark.parametrize("other", ["pay 17/a", " PAY  17/A\n", "PAY17/A", "Pay\u00a017/a"])
+def test_a_reference_is_the_same_however_it_is_spaced(other: str) -> None:
+    assert plain_reference(other) == plain_reference("PAY 17/A")
+
+
+@pytest.mark.parametrize("other", ["PAY 17/B", "PAY 17", "PAY-17/A", "РAY 17/A", ""])
+def test_another_reference_stays_another(other: str) -> None:
+    assert plain_reference(other) != plain_reference("PAY 17/A")
+
+
+@given(st.text())
+def test_a_reference_as_it_is_compared_stays_so(text: str) -> None:
+    plain = plain_reference(text)
+    assert plain_reference(plain) == plain
+    assert plain_reference(f" {text}\t") == plain

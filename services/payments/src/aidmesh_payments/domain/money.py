@@ -32,6 +32,14 @@ class Rate:
         parse_rate(self.text)
 
 
+def plain_reference(text: str) -> str:
+    """A bank reference as it is compared: who types it from a statement spaces it as they like.
+
+    Blanks do not count, and large and small letters are the same.
+    """
+    return "".join(text.casefold().split())
+
+
 def parse_rate(text: str) -> Fraction:
     """Return a rate exactly.
 

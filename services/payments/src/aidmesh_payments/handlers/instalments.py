@@ -10,7 +10,7 @@ from aidmesh_contracts.ids import GrantId, derive_id
 from aidmesh_payments.domain import grants as rules
 from aidmesh_payments.domain import ledger
 from aidmesh_payments.domain.grants import Grant, GrantRefusal
-from aidmesh_payments.domain.money import paid_for
+from aidmesh_payments.domain.money import paid_for, plain_reference
 from aidmesh_payments.handlers.returning import tell_grants
 from aidmesh_payments.store import funding
 from aidmesh_payments.store import grants as store
@@ -71,10 +71,8 @@ async def enter(
     open_ones = {each.id for each in expected}
     open_ones |= {each for each, (_, state, _) in known.items() if state == "expected"}
     unexpected = {each.id for each in expected} & named
-    taken = await funding.received_lines(
-        tx.conn,
-        [_line_of(each, grants) for each in came if each.instalment_id in unexpected],
-    )
+    lines = [_line_of(each, grants) for each in came if each.instalment_id in unexpected]
+    taken = {_as_compared(line) for line in await funding.received_lines(tx.conn, lines)}
     short: dict[GrantId, Sequence[Shortfall]] = {
         grant_id: await funding.open_shortfalls(tx.conn, grant_id) for grant_id in sorted(locked)
     }
@@ -117,7 +115,12 @@ async def enter(
 
 
 def _line_of(came: Came, grants: Mapping[UUID, GrantId]) -> BankLine:
-    return BankLine(grants[came.instalment_id], came.bank_reference, came.on, came.amount_minor)
+    grant_id = grants[came.instalment_id]
+    return _as_compared(BankLine(grant_id, came.bank_reference, came.on, came.amount_minor))
+
+
+def _as_compared(line: BankLine) -> BankLine:
+    return line._replace(bank_reference=plain_reference(line.bank_reference))
 
 
 def _receipt(came: Came, grant: Grant, *, is_open: bool, is_taken: bool) -> Receipt | GrantRefusal:

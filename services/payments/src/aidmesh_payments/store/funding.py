@@ -205,23 +205,26 @@ class BankLine(NamedTuple):
 
 
 async def received_lines(conn: asyncpg.Connection, lines: Sequence[BankLine]) -> set[BankLine]:
-    """Return those of these lines that stand as received; their grants are locked."""
+    """Return what stands as received of the days and amounts of these lines, whichever reference.
+
+    Their grants are locked.
+    """
     if not lines:
         return set()
     rows = await conn.fetch(
         """
-        SELECT DISTINCT n.* FROM unnest($1::uuid[], $2::text[], $3::date[], $4::bigint[])
-                                 AS n (grant_id, reference, received_on, minor)
-        JOIN instalment i ON i.grant_id = n.grant_id AND i.bank_reference = n.reference
+        SELECT i.grant_id, i.bank_reference, i.received_on, i.received_minor
+        FROM (SELECT DISTINCT * FROM unnest($1::uuid[], $2::date[], $3::bigint[])) AS n
+                 (grant_id, received_on, minor)
+        JOIN instalment i ON i.grant_id = n.grant_id
              AND i.received_on = n.received_on AND i.received_minor = n.minor
         WHERE i.state = 'received'
         """,
-        *(list(column) for column in zip(*lines, strict=True)),
+        [line.grant_id for line in lines],
+        [line.received_on for line in lines],
+        [line.amount_minor for line in lines],
     )
-    return {
-        BankLine(GrantId(row["grant_id"]), row["reference"], row["received_on"], row["minor"])
-        for row in rows
-    }
+    return {BankLine(*row) for row in rows}
 
 
 async def lock_instalments(
