@@ -192,8 +192,8 @@ class FakeRegion:
             one = [row for row in rows if row["id"] == found[1]]
             return (200, one[0]) if one else problem(404, "not-found")
         if found := re.fullmatch(r"/v1/purchases/([0-9a-f-]{36})/(lots|lines)", path):
-            known = LOTS_BOUGHT if found[2] == "lots" else EXPECTED
-            return 200, {"rows": [row for row in known if row["purchase_id"] == found[1]],
+            of_purchase = LOTS_BOUGHT if found[2] == "lots" else EXPECTED
+            return 200, {"rows": [row for row in of_purchase if row["purchase_id"] == found[1]],
                          "next": self.more.get(path)}  # fmt: skip
         if path == "/v1/purchases":
             wanted = asked.get_list("state")

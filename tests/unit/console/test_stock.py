@@ -194,8 +194,8 @@ async def test_goods_of_a_purchase_are_received_also_where_no_more_is_expected(
     purchase_id = number("purchase ordered")
     await browser.sign_in(Role.LOGISTICIAN)
     if not is_expected:
-        nothing = (200, {"rows": [], "next": None})
-        browser.desk.region.answers["GET /v1/purchases/expected"] = nothing
+        answers = browser.desk.region.answers
+        answers["GET /v1/purchases/expected"] = (200, {"rows": [], "next": None})
     page = (await browser.get(f"/stock?purchase={purchase_id}")).text
     assert page.count(f'<option value="{purchase_id}" selected>') == 1
     # Refused, the form is shown for it again.

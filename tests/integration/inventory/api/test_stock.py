@@ -1,6 +1,7 @@
 """Receipts, lots and handovers over HTTP."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.auth import Role
@@ -135,10 +136,10 @@ async def test_what_came_of_a_purchase_is_found(api: Api, service: Service, worl
     await api.post(f"receipts/{shown['receipt_id']}:reverse", {"reason": "wrong_item"})
     # Whoever pays sees it as well, page by page.
     finance = Api(service, Role.FINANCE)
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     after: str | None = ""
     while after is not None:
-        asked = {"limit": 1} | ({"after": after} if after else {})
+        asked: dict[str, Any] = {"limit": 1} | ({"after": after} if after else {})
         page = await finance.get(f"purchases/{bought}/lots", **asked)
         rows += page["rows"]
         after = page["next"]
