@@ -23,6 +23,8 @@ from aidmesh.story.standing import (
     MORE_OF,
     NO_DETAILS,
     ON_TRIAL,
+    PAID_UNKNOWN,
+    TOLD_UNKNOWN,
     WAKES,
     Aside,
     Lack,
@@ -109,6 +111,18 @@ def test_an_item_that_nobody_has_entered_is_to_be_entered() -> None:
     offered = standing({**WAITS, "wait": "offered"}, NOW, unknown_items={"hormone_pack"})
     assert "another region was asked" in offered.todo[0], "goods would not wake it"
     (one,) = of_needs([WAITS], NOW, [], [], [], unknown_items={"hormone_pack"})
+    assert one == found
+
+
+def test_nothing_is_said_of_what_could_not_be_asked() -> None:
+    found = standing(READY, NOW, Aside(unasked={"notification"}))
+    assert found.line.endswith(f": {TOLD_UNKNOWN}")
+    assert found.todo == ()
+    silent = Aside(unasked={"payments"})
+    paid = standing({**TOLD, "money": Leg.FIRM}, NOW, silent)
+    assert paid.line.endswith(f"; {PAID_UNKNOWN}"), "it may be a payout, with nothing to hand over"
+    assert standing(TOLD, NOW, silent).line.endswith("; waits to be handed over")
+    (one,) = of_needs([READY], NOW, [], [], [], unasked={"notification"})
     assert one == found
 
 

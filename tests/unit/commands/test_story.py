@@ -93,6 +93,20 @@ def test_only_regions_that_can_be_looked_at_are_missed() -> None:
     assert {each.region for each in takers(grant, REGIONS)} == {"kyiv", "lviv"}
 
 
+def test_a_service_whose_database_says_nothing_is_not_missed() -> None:
+    silent = {("kyiv", "payments")}
+    found = story(NEED, [APPROVED], (), REGIONS, NOW, silent)
+    assert [taker.service for step in found.steps for taker in step.missing] == ["inventory"]
+
+
+def test_nothing_that_may_be_sensitive_is_shown_where_intake_says_nothing() -> None:
+    world = replace(APPROVED, event_id=UUID(int=11), stream=Stream.EVENTS)
+    there = replace(APPROVED, event_id=UUID(int=12), region="lviv")
+    said = [replace(APPROVED, event_id=UUID(int=9)), world, there]
+    steps = story(NEED, said, (), REGIONS, NOW, {("kyiv", "intake")}).steps
+    assert ["kind" in step.fields for step in steps] == [False, True, True]
+
+
 def test_what_was_heard_is_missed_only_where_it_arrived() -> None:
     grant = replace(APPROVED, region="odesa", service="payments", type="payments.grant.changed.v1",
                     stream=Stream.EVENTS, heard_by=("kyiv",))  # fmt: skip

@@ -6,7 +6,7 @@ in it.
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, cast
@@ -15,6 +15,7 @@ from uuid import UUID
 from aidmesh.asking import AWAY
 from aidmesh.connecting import connect
 from aidmesh.meshfile import MeshFile, RegionEntry
+from aidmesh.story.databases import Place
 from aidmesh.story.told import Json, Said
 from aidmesh.topology.api import JetStreamApi, section
 from aidmesh.topology.rights import READER
@@ -37,19 +38,22 @@ class Heard:
     gaps: tuple[str, ...] = ()
 
 
-async def heard(mesh: MeshFile, read: Collection[str], wanted: UUID) -> Heard:
+async def heard(
+    mesh: MeshFile, read: Collection[str], silent: Collection[Place], wanted: UUID
+) -> Heard:
     """Look through WORLD of the regions of a folder, for what others than these said.
 
     Args:
         mesh: the folder's.
-        read: the regions whose databases were read.
+        read: the regions whose databases were read,
+        silent: but for these.
         wanted: the id.
     """
     found = await asyncio.gather(
         *(
             _heard(region, mesh.regions[region], others, wanted)
             for region in read
-            if (others := {*mesh.peers(region), *mesh.retired} - set(read))
+            if (others := _others(mesh, region, read, silent))
         )
     )
     said: dict[UUID, Said] = {}
@@ -61,13 +65,25 @@ async def heard(mesh: MeshFile, read: Collection[str], wanted: UUID) -> Heard:
     return Heard(tuple(said.values()), tuple(gap for each in found for gap in each.gaps))
 
 
-async def _heard(region: str, entry: RegionEntry, peers: Collection[str], wanted: UUID) -> Heard:
+def _others(
+    mesh: MeshFile, region: str, read: Collection[str], silent: Collection[Place]
+) -> list[tuple[str, ...]]:
+    """Whom a region heard that nobody read: peers, or single services of them."""
+    peers = {*mesh.peers(region), *mesh.retired}
+    whole = [(peer,) for peer in peers - set(read)]
+    parts = [place for place in silent if place[0] in peers and place[0] in read]
+    return sorted([*whole, *parts])
+
+
+async def _heard(
+    region: str, entry: RegionEntry, others: Sequence[tuple[str, ...]], wanted: UUID
+) -> Heard:
     said: list[Said] = []
-    names = ", ".join(sorted(peers))
+    names = ", ".join(" ".join(each) for each in others)
     gaps: list[str] = []
     try:
         async with asyncio.timeout(SECONDS_MAX):
-            if not await _read(region, entry, peers, wanted, said):
+            if not await _read(region, entry, others, wanted, said):
                 gaps.append(
                     f"of what {region} heard of {names} only the last {MESSAGES_MAX} events were "
                     f"looked through, and {STEPS_MAX} of this story are shown at most"
@@ -81,7 +97,11 @@ async def _heard(region: str, entry: RegionEntry, peers: Collection[str], wanted
 
 
 async def _read(
-    region: str, entry: RegionEntry, peers: Collection[str], wanted: UUID, said: list[Said]
+    region: str,
+    entry: RegionEntry,
+    others: Sequence[tuple[str, ...]],
+    wanted: UUID,
+    said: list[Said],
 ) -> bool:
     """Whether all was looked through."""
     client = await connect(entry, READER)
@@ -89,7 +109,7 @@ async def _read(
         state = section(await JetStreamApi(client).stream_info(Stream.WORLD) or {}, "state")
         last, first = int(str(state.get("last_seq", 0))), int(str(state.get("first_seq", 0)))
         after = max(last - MESSAGES_MAX, 0)
-        subjects = [f"{PREFIXES[Stream.EVENTS]}.{peer}.>" for peer in sorted(peers)]
+        subjects = [f"{PREFIXES[Stream.EVENTS]}.{'.'.join(each)}.>" for each in others]
         needle = str(wanted).encode()
         async with wired(entry) as wire:
             async for frames in wire.read(

@@ -9,17 +9,13 @@ its databases where they are here, else as the regions here heard it.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
 from uuid import UUID
 
-import asyncpg
-
-from aidmesh.asking import AWAY
-from aidmesh.connecting import close_database
-from aidmesh.meshfile import WITH_DATABASE, MeshFile
+from aidmesh.meshfile import MeshFile
+from aidmesh.story.databases import Databases, Place, databases_of, unheard
 from aidmesh.story.heard import heard
 from aidmesh.story.standing import Standing, items_of, lack_of, of_needs, todo_of
 from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
@@ -27,7 +23,6 @@ from aidmesh_chassis.inbox import OTHER_CONTENT
 from aidmesh_contracts.streams import Stream, event_type_of
 
 STEPS_MAX: Final = 2_000
-STATEMENT_S_MAX: Final = 60.0
 
 _NEEDS_OF: Final = """
     SELECT id FROM need WHERE id = $1 OR request_id = $1 OR person_id = $1 ORDER BY id LIMIT 50
@@ -77,6 +72,7 @@ _NEEDS: Final = """
     SELECT n.id, n.state, n.attempt_no, n.changed_at, n.deadline_at, n.blocked_resource,
            n.blocked_code, n.wait, n.also_lacks, n.sensitive, n.attention, n.reason, n.supply,
            n.money, n.told_at, n.told_how, n.message, n.person_id, n.pending,
+           clock_timestamp() AS now,
            o.to_region AS offered_to, o.lapses_at AS offered_until, i.from_region
     FROM need n
     LEFT JOIN referral_out o ON o.need_id = n.id AND o.status = 'offered'
@@ -110,71 +106,52 @@ _ASIDE: Final = {
 async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
     """Read the story of a need, request, person, payout, shipment, allotment, grant or event.
 
-    Of a region whose databases can't be reached it says so, and tells the rest. Raises OSError when
-    that is every one.
+    Of databases that can't be asked it says so, with what may be missing by that, and tells the
+    rest. Raises OSError when that is every one.
     """
-    async with AsyncExitStack() as stack:
-        opened: dict[tuple[str, str], asyncpg.Connection] = {}
-        away: dict[str, str] = {}
-
-        async def connect(region: str, service: str) -> None:
-            dsn = mesh.regions[region].admin_dsn(service)
-            try:
-                conn = await asyncpg.connect(dsn, timeout=10, command_timeout=STATEMENT_S_MAX)
-            except AWAY as error:
-                away[region] = type(error).__name__
-                return
-            stack.push_async_callback(close_database, conn)
-            opened[region, service] = conn
-
-        async with asyncio.TaskGroup() as group:
-            for region in mesh.regions:
-                for service in WITH_DATABASE:
-                    group.create_task(connect(region, service))
-        unheard = [
-            f"the databases of {region} do not answer ({why}): what it knows is missing here"
-            for region, why in sorted(away.items())
-        ]
-        if len(away) == len(mesh.regions):
-            raise OSError(f"{'; '.join(unheard)}; see aidmesh doctor")
-        regions = [region for region in mesh.regions if region not in away]
-        # In one order, whoever answered first: a story reads the same each time.
-        places = [(region, service) for region in regions for service in WITH_DATABASE]
-        opened = {place: opened[place] for place in places}
-        names = {region: await _names(opened, region, wanted) for region in regions}
+    async with databases_of(mesh) as databases:
+        if not databases.places:
+            raise OSError(f"{'; '.join(unheard(databases.silent, ()))}; see aidmesh doctor")
+        regions = databases.regions
+        names = {region: await _names(databases, region, wanted) for region in regions}
         each = await asyncio.gather(
-            *(_said(conn, *place, wanted, names[place[0]]) for place, conn in opened.items())
+            *(_said(databases, place, wanted, names[place[0]]) for place in databases.places)
         )
-        others = await heard(mesh, regions, wanted)
-        said = of_one_story([*(one for many in each for one in many), *others.said], str(wanted))
+        own = [one for many in each for one in many]
+        others = await heard(mesh, regions, databases.silent, wanted)
+        known = {one.event_id for one in own}
+        fresh = (one for one in others.said if one.event_id not in known)
+        said = of_one_story([*own, *fresh], str(wanted))
         ids = [one.event_id for one in said]
         # A handoff carries the correlation across the border: what failed there of a person's
         # story is that region's alone.
         homes = dict.fromkeys(one.region for one in said if one.stream is not Stream.EVENTS)
         takings = await asyncio.gather(
-            *(_took(conn, region, service, ids) for (region, service), conn in opened.items())
+            *(_took(databases, place, ids) for place in databases.places)
         )
         letters = await asyncio.gather(
             *(
-                _letters(conn, *place, wanted, names[place[0]], ids)
-                for place, conn in opened.items()
+                _letters(databases, place, wanted, names[place[0]], ids)
+                for place in databases.places
                 if place[0] in (homes or regions)
             )
         )
+        needs = [UUID(need_id) for one in said if (need_id := _need_of(one)) is not None]
+        stand = [
+            each
+            for region in homes or regions
+            for each in await _standing(databases, region, wanted, needs)
+        ]
         told = story(
             str(wanted),
             said,
             [one for many in takings for one in many],
             regions,
             datetime.now(UTC),
+            databases.silent,
         )
-        needs = [UUID(need_id) for one in said if (need_id := _need_of(one)) is not None]
-        stand = [
-            each
-            for region in homes or regions
-            for each in await _standing(opened, region, wanted, needs)
-        ]
-        trouble = (*unheard, *told.trouble, *(line for lines in letters for line in lines))
+        silent = unheard(databases.silent, regions)
+        trouble = (*silent, *told.trouble, *(line for lines in letters for line in lines))
         return Story(
             told.steps,
             tuple(each.line for each in stand),
@@ -184,29 +161,29 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         )
 
 
-async def _names(
-    opened: Mapping[tuple[str, str], asyncpg.Connection], region: str, wanted: UUID
-) -> list[str]:
+async def _names(databases: Databases, region: str, wanted: UUID) -> list[str]:
     """All that a region speaks under of a need, request or person: the id, and those that cross.
 
     Each region has its own: the referral of a need here is that of another need there.
     """
-    intake, payments = opened[region, "intake"], opened[region, "payments"]
-    needs = {wanted, *(row["id"] for row in await intake.fetch(_NEEDS_OF, wanted))}
-    referrals = await intake.fetch(_REFERRALS_OF, needs)
-    payouts = await payments.fetch(_PAYOUTS_OF, needs)
+    intake, payments = (region, "intake"), (region, "payments")
+    of_it = await databases.ask(intake, _NEEDS_OF, wanted)
+    needs = {wanted, *(row["id"] for row in of_it)}
+    referrals = await databases.ask(intake, _REFERRALS_OF, needs)
+    payouts = await databases.ask(payments, _PAYOUTS_OF, needs)
     known = [wanted, *(each for row in (*referrals, *payouts) for each in row.values())]
     return [str(each) for each in dict.fromkeys(known) if each is not None]
 
 
 async def _said(
-    conn: asyncpg.Connection, region: str, service: str, wanted: UUID, names: Sequence[str]
+    databases: Databases, place: Place, wanted: UUID, names: Sequence[str]
 ) -> list[Said]:
+    region, service = place
     text = str(wanted)
     rows = [
         row
         for query in (_OUTBOX, _HANDOFFS)
-        for row in await conn.fetch(query, text, text.encode(), STEPS_MAX, names)
+        for row in await databases.ask(place, query, text, text.encode(), STEPS_MAX, names)
     ]
     return [
         Said(
@@ -242,50 +219,50 @@ def _payload(stream: str, payload: bytes | None) -> Json | None:
     return cast("Json", json.loads(payload))
 
 
-async def _took(
-    conn: asyncpg.Connection, region: str, service: str, ids: Sequence[UUID]
-) -> list[Took]:
-    rows = await conn.fetch(_TOOK, ids, OTHER_CONTENT)
+async def _took(databases: Databases, place: Place, ids: Sequence[UUID]) -> list[Took]:
     return [
-        Took(region, service, row["event_id"], row["at"], row["letter"], row["status"],
-             row["reason"])
-        for row in rows
-    ]  # fmt: skip
+        Took(*place, row["event_id"], row["at"], row["letter"], row["status"], row["reason"])
+        for row in await databases.ask(place, _TOOK, ids, OTHER_CONTENT)
+    ]
 
 
 async def _letters(
-    conn: asyncpg.Connection,
-    region: str,
-    service: str,
+    databases: Databases,
+    place: Place,
     wanted: UUID,
     names: Sequence[str],
     known: Sequence[UUID],
 ) -> list[str]:
     return [
-        letter_trouble(event_type_of(row["subject"]), region, service, row["id"], row["reason"])
-        for row in await conn.fetch(_LETTERS, str(wanted), known, names)
+        letter_trouble(event_type_of(row["subject"]), *place, row["id"], row["reason"])
+        for row in await databases.ask(place, _LETTERS, str(wanted), known, names)
     ]
 
 
 async def _standing(
-    opened: Mapping[tuple[str, str], asyncpg.Connection],
-    region: str,
-    wanted: UUID,
-    needs: Sequence[UUID],
+    databases: Databases, region: str, wanted: UUID, needs: Sequence[UUID]
 ) -> list[Standing]:
-    intake = opened[region, "intake"]
+    intake, inventory = (region, "intake"), (region, "inventory")
     rows = [
         {**row, "also_lacks": lack_of(row["also_lacks"])}
-        for row in await intake.fetch(_NEEDS, wanted, list(dict.fromkeys(needs)))
+        for row in await databases.ask(intake, _NEEDS, wanted, list(dict.fromkeys(needs)))
     ]
     ids = [row["id"] for row in rows]
     if not ids:
         return []
     reservations, payouts, messages = [
-        [dict(row) for row in await opened[region, service].fetch(query, ids)]
+        [dict(row) for row in await databases.ask((region, service), query, ids)]
         for service, query in _ASIDE.items()
     ]
     items = items_of(rows)
-    known = {row["code"] for row in await opened[region, "inventory"].fetch(_ITEMS, items)}
-    now = await intake.fetchval("SELECT clock_timestamp()")
-    return of_needs(rows, now, reservations, payouts, messages, unknown_items=set(items) - known)
+    known = {row["code"] for row in await databases.ask(inventory, _ITEMS, items)}
+    unasked = {service for service in _ASIDE if (region, service) in databases.silent}
+    return of_needs(
+        rows,
+        rows[0]["now"],
+        reservations,
+        payouts,
+        messages,
+        unknown_items=set() if "inventory" in unasked else set(items) - known,
+        unasked=unasked,
+    )

@@ -102,6 +102,10 @@ SENDER: Final = (
     "it leaves in seconds; if not: aidmesh logs service=notification 'level>=warning', and aidmesh "
     "unlock where its key is not loaded"
 )
+PAID_UNKNOWN: Final = "how it is paid is not known: the database of payments could not be asked"
+TOLD_UNKNOWN: Final = (
+    "whether a message leaves is not known: the database of notification could not be asked"
+)
 IN_PERSON: Final = "tell them in person (desk: Home, Tell in person) and say so there"
 BY_MESSAGE: Final = {
     "changed": "what they were told, or would have been, holds no more",
@@ -119,11 +123,13 @@ class Aside:
         payout: the last one: id, state, reason, recorded_at, assigned_to, withdrawal, has_details,
             is_doubted.
         message: that of the need's attempt: state, reason, due_at.
+        unasked: the services whose database did not answer: of them None says nothing.
     """
 
     reservation: Json | None = None
     payout: Json | None = None
     message: Json | None = None
+    unasked: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,23 +268,30 @@ def _asked(need: Json, now: datetime) -> tuple[str, list[str]]:
 def _ready(need: Json, now: datetime, aside: Aside) -> tuple[str, list[str]]:
     parts: list[str] = []
     todo: list[str] = []
-    for part, do in (_telling(need, now, aside.message), _paying(aside.payout, now)):
+    # Without a leg of money there is no payout, whoever could not be asked.
+    is_paid_unknown = "payments" in aside.unasked and bool(need["money"])
+    telling = _telling(need, now, aside.message, is_asked="notification" not in aside.unasked)
+    for part, do in (telling, _paying(aside.payout, now)):
         parts += [part] if part else []
         todo += [do] if do else []
-    if need["told_at"] is not None and aside.payout is None:
+    if is_paid_unknown:
+        parts.append(PAID_UNKNOWN)
+    elif need["told_at"] is not None and aside.payout is None:
         collect_by = (aside.reservation or {}).get("collect_by")
         until = f" until {collect_by:%Y-%m-%d %H:%M}" if isinstance(collect_by, datetime) else ""
         parts.append(f"waits to be handed over{until}")
     return "; ".join(parts), todo
 
 
-def _telling(need: Json, now: datetime, message: Json | None) -> tuple[str, str]:
+def _telling(need: Json, now: datetime, message: Json | None, *, is_asked: bool) -> tuple[str, str]:
     if need["told_at"] is not None:
         return f"told {need['told_at']:%Y-%m-%d %H:%M} ({need['told_how']})", ""
     if need["message"] in BY_MESSAGE:
         return BY_MESSAGE[str(need["message"])], IN_PERSON
     if need["person_id"] is None:
         return "nobody was told: it is for no single person", IN_PERSON
+    if message is None and not is_asked:
+        return TOLD_UNKNOWN, ""
     if message is None:
         return (
             "the person does not know: notification has not queued a message",
@@ -333,6 +346,7 @@ def of_needs(
     payouts: Sequence[Json],
     messages: Sequence[Json],
     unknown_items: Collection[str] = (),
+    unasked: Collection[str] = (),
 ) -> list[Standing]:
     """How needs stand.
 
@@ -342,6 +356,7 @@ def of_needs(
         reservations, payouts: of these needs, each need's newest last.
         messages: of these needs.
         unknown_items: those that they lack and inventory does not know.
+        unasked: the services whose database did not answer.
     """
     reservation_of, payout_of = (
         {row["need_id"]: row for row in rows} for rows in (reservations, payouts)
@@ -353,6 +368,7 @@ def of_needs(
             reservation_of.get(need["id"]),
             payout_of.get(need["id"]),
             message_of.get((need["id"], need["attempt_no"])),
+            unasked,
         )
         for need in needs
     ]

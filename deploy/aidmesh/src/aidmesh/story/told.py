@@ -1,6 +1,6 @@
 """What services said of an id, and who took it in: the pure part of `aidmesh trace`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -151,8 +151,11 @@ class Story:
         }
 
 
-def takers(said: Said, regions: Sequence[str]) -> list[Taker]:
-    """Who has to take an event in, of the regions that can be looked at."""
+def takers(
+    said: Said, regions: Sequence[str], silent: Collection[tuple[str, str]] = ()
+) -> list[Taker]:
+    """Who has to take an event in, of the regions that can be looked at but for services there
+    whose database said nothing."""
     found = []
     for consumer in CONSUMERS:
         if said.type not in {event.type for event in consumer.events}:
@@ -167,7 +170,11 @@ def takers(said: Said, regions: Sequence[str]) -> list[Taker]:
             where = [region for region in regions if region == said.to_region]
         else:
             where = [region for region in regions if region == said.region]
-        found += [Taker(region, consumer.service, consumer.durable) for region in where]
+        found += [
+            Taker(region, consumer.service, consumer.durable)
+            for region in where
+            if (region, consumer.service) not in silent
+        ]
     return found
 
 
@@ -187,7 +194,12 @@ def of_one_story(said: Sequence[Said], wanted: str) -> list[Said]:
 
 
 def story(
-    wanted: str, said: Sequence[Said], took: Sequence[Took], regions: Sequence[str], now: datetime
+    wanted: str,
+    said: Sequence[Said],
+    took: Sequence[Took],
+    regions: Sequence[str],
+    now: datetime,
+    silent: Collection[tuple[str, str]] = (),
 ) -> Story:
     """Put a story together.
 
@@ -197,6 +209,7 @@ def story(
         took: who took in which of it.
         regions: those whose databases were looked at; of others nobody knows who took what in.
         now: by the clock of the machine; what is younger than `PATIENCE_S` is not missed.
+        silent: services of these regions whose database said nothing.
     """
     hidden = any((each.payload or {}).get("sensitive") is True for each in said)
     by_event: dict[UUID, list[Took]] = {}
@@ -205,17 +218,20 @@ def story(
     steps = []
     before: dict[tuple[str, str, str], Json] = {}
     for one in sorted(said, key=lambda each: (each.at, each.event_id)):
+        # Only intake knows for sure whether something is sensitive.
+        is_open = one.stream is Stream.EVENTS or (one.region, "intake") not in silent
         shown = {
             name: value
             for name, value in (one.payload or {}).items()
-            if str(value) not in {one.about, wanted} and (not hidden or name in TELL_NOTHING)
+            if str(value) not in {one.about, wanted}
+            and ((is_open and not hidden) or name in TELL_NOTHING)
         }
         of_same = (one.region, one.type, one.about)
         known = before.get(of_same, {})
         before[of_same] = shown
         fields = {name: value for name, value in shown.items() if known.get(name) != value}
         took_it = by_event.get(one.event_id, [])
-        steps.append(_step(one, fields, took_it, takers(one, regions), now))
+        steps.append(_step(one, fields, took_it, takers(one, regions, silent), now))
     return Story(tuple(steps), trouble=tuple(line for step in steps for line in step.trouble))
 
 
