@@ -23,6 +23,7 @@ from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE
 from aidmesh.meshfile import SERVICES
 from aidmesh.runbooks import page, rules
 from aidmesh.status import ServiceStatus
+from aidmesh.story.links import SEE_LINK
 from aidmesh.story.standing import (
     ASKED_BACK,
     BY_OFFICE,
@@ -257,7 +258,7 @@ ADVICE = {
     ],
     "trace": [*MORE_OF.values(), *BY_WAIT.values(), *(do for _, do in BY_PAYOUT.values()), SENDER,
               SWEEP, IN_PERSON, DECIDES, ON_TRIAL, ASKED_BACK[1], MAYBE_PAID[1], NO_DETAILS[1],
-              *(do for _, do in BY_OFFICE.values())],
+              *(do for _, do in BY_OFFICE.values()), SEE_LINK],
     "alerts": [text for each in ALERTS for text in (*each.look, *each.do)],
     "log": [word.what_to_do for each in reference.log_events().values() for word in each.values()],
 }  # fmt: skip

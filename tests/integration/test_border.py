@@ -10,6 +10,7 @@ import pytest
 
 from aidmesh.doctor.examine import stuck
 from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.story.links import SEE_LINK
 from aidmesh.story.read import read_story
 from aidmesh.story.standing import (
     ASKED_BACK,
@@ -144,7 +145,7 @@ async def test_a_need_that_was_taken_on_trial_says_whom_it_waits_for(
         told = await read_story(mesh, theirs)
         (line,) = told.now
         assert line.endswith("; taken on trial, waits until kyiv confirms it")
-        assert ON_TRIAL.format(region="kyiv") in told.todo
+        assert ON_TRIAL.format(region="kyiv", link=SEE_LINK) in told.todo
         (line,) = lines_of(told, "intake.referral.accepted for kyiv has no answer")
         assert line.endswith(f"handoff {accepted}")
         assert {step.said.region for step in told.steps} == {"lviv"}, "the offer is another story"
@@ -196,10 +197,10 @@ async def test_what_is_advised_about_a_payout_is_what_payments_lets_be_done(
         assert await payouts_that_wait(mesh) == [HERE]
         await pair.lviv.sweep()
         assert await payouts_that_wait(mesh) == [f"{THERE}; the oldest: aidmesh trace {need_id}"]
-        assert await advised() == BY_OFFICE["approved"][1]
+        assert await advised() == BY_OFFICE["approved"][1].format(link=SEE_LINK)
         assert await pair.hold(payout_id, "settle") == PayoutRefusal.PAID_ELSEWHERE
         assert await pair.hold(payout_id, "cancel") is None
-        assert await advised() == ASKED_BACK[1]
+        assert await advised() == ASKED_BACK[1].format(link=SEE_LINK)
 
 
 async def test_the_doctor_names_the_allotment_of_money_in_transit(mesh: MeshFile) -> None:
@@ -222,4 +223,10 @@ async def test_the_doctor_names_the_allotment_of_money_in_transit(mesh: MeshFile
         "3 transfers of money are in transit, the oldest for 4 days; "
         f"the oldest: aidmesh trace {oldest}"
     )
-    assert (await read_story(mesh, oldest)).steps
+    told = await read_story(mesh, oldest)
+    assert told.steps
+    (line,) = told.now
+    assert line.startswith("kyiv: money ")
+    assert " to lviv is in_transit since " in line
+    assert line.endswith(": waits until lviv has it")
+    assert told.todo == (f"it is credited there by itself; {SEE_LINK}",)

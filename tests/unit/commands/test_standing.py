@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
+from aidmesh.story.links import SEE_LINK
 from aidmesh.story.standing import (
     AGAIN,
     ASKED,
-    ASKED_BACK,
     BY_DECLINED,
     BY_MESSAGE,
     BY_PAYOUT,
@@ -147,7 +147,8 @@ def test_there_is_a_word_for_everything_that_a_need_may_wait_for() -> None:
 def test_why_it_waits_decides_what_is_to_be_done(wait: str) -> None:
     offered = {"offered_to": "lviv", "offered_until": NOW}
     (todo,) = standing({**WAITS, "wait": wait, **offered}, NOW).todo
-    assert todo == BY_WAIT[wait].format(region="lviv", until=" until 2026-03-01 12:00")
+    words = {"region": "lviv", "until": " until 2026-03-01 12:00", "link": SEE_LINK}
+    assert todo == BY_WAIT[wait].format(**words)
     assert ("lviv" in todo) == (wait == "offered")
 
 
@@ -156,7 +157,8 @@ def test_what_was_taken_on_trial_waits_for_the_region_that_it_comes_from(state: 
     need = {**WAITS, "state": state, "supply": 2, "deadline_at": NOW, "from_region": "lviv"}
     found = standing({**need, "pending": True}, NOW)
     assert found.line.endswith("; taken on trial, waits until lviv confirms it")
-    assert found.todo[-1] == ON_TRIAL.format(region="lviv")
+    assert found.todo[-1] == ON_TRIAL.format(region="lviv", link=SEE_LINK)
+    assert found.regions == ("lviv",)
     over = standing({**need, "pending": True, "state": "cancelled"}, NOW)
     assert "on trial" not in over.line + standing(need, NOW).line
 
@@ -231,7 +233,11 @@ def test_who_knows_comes_or_is_paid() -> None:
     [
         (LVIV, "until the office of lviv pays it", "finance may ask it back"),
         ({**LVIV, "state": "exported"}, "by the office of lviv", "that office settles it"),
-        ({**LVIV, "withdrawal": "returned"}, "asked back from the office of lviv", ASKED_BACK[1]),
+        (
+            {**LVIV, "withdrawal": "returned"},
+            "asked back from the office of lviv",
+            "that office answers",
+        ),
         ({**LVIV, "state": "returned"}, *BY_PAYOUT["returned"]),
         ({"has_details": False}, *NO_DETAILS),
         ({"has_details": False, "state": "approved"}, *BY_PAYOUT["approved"]),
@@ -247,6 +253,38 @@ def test_no_step_is_advised_that_payments_refuses(payout: Json, line: str, todo:
     (said,) = found.todo
     assert todo in said
     assert ("bank file" in said) == (todo == BY_PAYOUT["approved"][1])
+
+
+DARK = {"lviv": "kyiv: lviv is dark since noon"}
+
+
+@pytest.mark.parametrize(
+    ("need", "payout"),
+    [
+        ({**WAITS, "wait": "offered", "offered_to": "lviv", "offered_until": NOW}, None),
+        ({**WAITS, "pending": True, "from_region": "lviv"}, None),
+        (TOLD, LVIV),
+        (TOLD, {**LVIV, "state": "exported"}),
+        (TOLD, {**LVIV, "withdrawal": "asked"}),
+    ],
+)
+def test_what_waits_for_another_region_says_how_the_link_is(
+    need: Json, payout: Json | None
+) -> None:
+    of_it = None if payout is None else {**DRAFT, **payout}
+    found = standing(need, NOW, Aside(payout=of_it, links=DARK))
+    assert found.regions == ("lviv",)
+    assert found.todo[-1].endswith("; kyiv: lviv is dark since noon")
+    unknown = standing(need, NOW, Aside(payout=of_it))
+    assert unknown.todo[-1].endswith(f"; {SEE_LINK}")
+    (one,) = of_needs([need], NOW, [], [of_it] if of_it else [], [], links=DARK)
+    assert one == found
+
+
+def test_what_waits_for_nobody_elsewhere_names_no_region() -> None:
+    settled = {**DRAFT, **LVIV, "state": "settled"}
+    for need, payout in ((WAITS, None), (TOLD, DRAFT), (TOLD, settled)):
+        assert standing(need, NOW, Aside(payout=payout, links=DARK)).regions == ()
 
 
 UNTOLD = (

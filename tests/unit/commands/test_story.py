@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aidmesh.story.told import PATIENCE_S, TELL_NOTHING, Said, Took, of_one_story, story, takers
+from aidmesh.status import PeerStatus, RegionStatus, attention_of, said_of
+from aidmesh.story.between import between
+from aidmesh.story.links import SEE_LINK, troubles
+from aidmesh.story.told import (
+    PATIENCE_S,
+    TELL_NOTHING,
+    Json,
+    Said,
+    Took,
+    of_one_story,
+    story,
+    takers,
+)
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
 
@@ -83,6 +95,86 @@ def test_a_handoff_without_an_answer_is_told() -> None:
     assert [(each.region, each.service) for each in takers(handoff, REGIONS)] == [
         ("lviv", "intake")
     ]
+
+
+DARK = {("kyiv", "lviv"): PeerStatus("lviv", "dark", "noon", 7, "11:59")}
+
+
+def test_a_handoff_without_an_answer_says_how_the_link_is() -> None:
+    handoff = replace(APPROVED, stream=Stream.HANDOFF, state="waiting", to_region="lviv")
+    (line,) = story(NEED, [handoff], (), REGIONS, NOW, links=DARK).trouble
+    assert line.endswith("; kyiv: lviv is dark since noon, last event #7 11:59")
+    assert troubles(DARK, [("kyiv", "lviv")], [line]) == [], "it is said once"
+    assert troubles(DARK, [("kyiv", "lviv")] * 2, []) == ["kyiv: lviv is dark since noon"]
+    assert troubles(DARK, [("lviv", "kyiv"), ("kyiv", "odesa")], []) == []
+
+
+def test_what_did_not_come_over_a_link_that_is_dark_is_blamed_on_no_service() -> None:
+    grant = replace(APPROVED, region="lviv", service="payments", stream=Stream.EVENTS,
+                    type="payments.grant.changed.v1")  # fmt: skip
+    found = story(NEED, [grant], (), ("kyiv",), NOW, links=DARK).trouble
+    assert found
+    assert {line.partition(": ")[2] for line in found} == {"kyiv: lviv is dark since noon"}
+    up = {("kyiv", "lviv"): PeerStatus("lviv", "up", "noon")}
+    again = story(NEED, [grant], (), ("kyiv",), NOW, links=up).trouble
+    assert all("is the service up?" in line for line in again)
+    assert len(again) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("peer", "words"),
+    [
+        (PeerStatus("lviv", "up", "noon", 7, "11"), "lviv is up since noon, last event #7 11"),
+        (PeerStatus("lviv", "up"), "lviv is up"),
+        (PeerStatus("lviv", "dark"), "lviv is dark since unknown"),
+        (PeerStatus("lviv", "dark", "noon", trouble="dark"), "lviv is dark since noon"),
+        (PeerStatus("lviv", "up", "noon", 7, trouble="behind"), "lviv is behind, last event #7"),
+        (PeerStatus("lviv", "dark", standing="lost", standing_since="noon"),
+         "lviv is held for lost since noon"),
+        (PeerStatus("lviv", "dark", standing="retired", standing_since="noon"),
+         "lviv is retired since noon"),
+        (PeerStatus("lviv", "unknown"), None),
+    ],
+)  # fmt: skip
+def test_a_peer_is_told_as_status_tells_it(peer: PeerStatus, words: str | None) -> None:
+    assert said_of(peer) == words
+    found = RegionStatus("kyiv", 1, nats=True, postgres=True, services=(), peers=(peer,))
+    assert all((words or "").startswith(line.removeprefix("kyiv: "))
+               for line in attention_of([found]))  # fmt: skip
+
+
+def shipment(state: str, **other: object) -> Json:
+    return {"what": "shipment", "id": UUID(int=5), "state": state, "from_region": "kyiv",
+            "to_region": "lviv", "since": NOW, **other}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "at", "waits", "peer"),
+    [
+        (shipment("preparing"), "kyiv", "waits to be sent off", None),
+        (shipment("dispatched"), "kyiv", "waits until lviv has counted it", "lviv"),
+        (shipment("receiving"), "kyiv", "waits until lviv has counted all of it", "lviv"),
+        (shipment("preparing"), "lviv", "waits until kyiv sends it off", "kyiv"),
+        (shipment("dispatched"), "lviv", "waits to be counted", None),
+        (shipment("receiving"), "lviv", "waits for the rest to be counted", None),
+        (shipment("asked", what="ask for goods"), "kyiv", "waits for an answer", None),
+        (shipment("asked", what="ask for goods"), "lviv", "waits for the answer of kyiv", "kyiv"),
+        (shipment("in_transit", what="money"), "kyiv", "waits until lviv has it", "lviv"),
+    ],
+)
+def test_what_goes_between_regions_says_for_whom_it_waits(
+    row: Json, at: str, waits: str, peer: str | None
+) -> None:
+    other = "lviv" if at == "kyiv" else "kyiv"
+    way = f"to {other}" if at == "kyiv" else f"from {other}"
+    (found,) = between(at, [row], {other: f"{at}: {other} is dark since noon"})
+    assert found.line == (
+        f"{at}: {row['what']} {UUID(int=5)} {way} is {row['state']} since 2026-03-01 12:00: {waits}"
+    )
+    assert found.regions == (() if peer is None else (peer,))
+    assert ("is dark since noon" in found.todo[0]) == (peer is not None)
+    if peer is not None:
+        assert between(at, [row], {})[0].todo[0].endswith(SEE_LINK)
 
 
 def test_only_regions_that_can_be_looked_at_are_missed() -> None:

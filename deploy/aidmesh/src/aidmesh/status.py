@@ -188,15 +188,44 @@ def attention_of(regions: Sequence[RegionStatus]) -> tuple[str, ...]:
                     f"{name}: {service.service} has holds that are over for {age(-ends_s)}"
                 )
         for peer in region.peers:
-            if peer.standing == "lost":
-                lines.append(f"{name}: {peer.peer} is held for lost since {peer.standing_since}")
-            elif peer.standing is not None:
-                continue
-            elif peer.trouble is not None:
-                lines.append(f"{name}: {peer.peer} is {peer.trouble}")
-            elif peer.link == "dark":
-                lines.append(f"{name}: {peer.peer} is dark since {peer.since or 'unknown'}")
+            trouble = trouble_with(peer)
+            lines += [] if trouble is None else [f"{name}: {trouble}"]
     return tuple(lines)
+
+
+def trouble_with(peer: PeerStatus) -> str | None:
+    """What a person should know of a peer; None where all is well, or it has retired. Pure."""
+    if peer.standing == "lost":
+        return f"{peer.peer} is held for lost since {peer.standing_since}"
+    if peer.standing is not None:
+        return None
+    if peer.link == "dark" and peer.trouble in {None, "dark"}:
+        return f"{peer.peer} is dark since {peer.since or 'unknown'}"
+    return None if peer.trouble is None else f"{peer.peer} is {peer.trouble}"
+
+
+def said_of(peer: PeerStatus) -> str | None:
+    """How a peer is, and the last that came from it; None where nobody knows. Pure."""
+    told = trouble_with(peer)
+    if told is None and peer.standing is not None:
+        told = f"{peer.peer} is {peer.standing} since {peer.standing_since}"
+    elif told is None and peer.link == "unknown":
+        return None
+    elif told is None:
+        told = f"{peer.peer} is {peer.link}" + (f" since {peer.since}" if peer.since else "")
+    if peer.last_event_seq is None:
+        return told
+    return f"{told}, last event #{peer.last_event_seq} {peer.last_event_at or ''}".rstrip()
+
+
+async def peers_of(entry: RegionEntry, peers: Sequence[str]) -> tuple[PeerStatus, ...]:
+    """How a region sees its peers; what it holds for them is not looked at."""
+    ready, linked = await asyncio.gather(
+        ask_readiness(entry, list(entry.services)),
+        asked(asyncio.to_thread(ask_links, entry.nats)),
+    )
+    answers = [each for of_one in ready.values() for each in of_one]
+    return tuple(peer_of(peer, answers, (None,), linked) for peer in peers)
 
 
 async def _region(name: str, entry: RegionEntry, peers: Sequence[str]) -> RegionStatus:

@@ -9,14 +9,16 @@ its databases where they are here, else as the regions here heard it.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
 from uuid import UUID
 
 from aidmesh.meshfile import MeshFile
+from aidmesh.story.between import GOODS, MONEY, between
 from aidmesh.story.databases import Databases, Place, databases_of, unheard
 from aidmesh.story.heard import heard
+from aidmesh.story.links import all_links, troubles, words_of
 from aidmesh.story.standing import Standing, items_of, lack_of, of_needs, todo_of
 from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
 from aidmesh_chassis.inbox import OTHER_CONTENT
@@ -118,7 +120,9 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             *(_said(databases, place, wanted, names[place[0]]) for place in databases.places)
         )
         own = [one for many in each for one in many]
-        others = await heard(mesh, regions, databases.silent, wanted)
+        others, links = await asyncio.gather(
+            heard(mesh, regions, databases.silent, wanted), all_links(mesh, regions)
+        )
         known = {one.event_id for one in own}
         fresh = (one for one in others.said if one.event_id not in known)
         said = of_one_story([*own, *fresh], str(wanted))
@@ -137,11 +141,17 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             )
         )
         needs = [UUID(need_id) for one in said if (need_id := _need_of(one)) is not None]
-        stand = [
-            each
-            for region in homes or regions
-            for each in await _standing(databases, region, wanted, needs)
-        ]
+        stand = {
+            region: [
+                *(
+                    await _needs(databases, region, wanted, needs, words_of(links, region))
+                    if region in (homes or regions)
+                    else ()
+                ),
+                *await _between(databases, region, wanted, words_of(links, region)),
+            ]
+            for region in regions
+        }
         told = story(
             str(wanted),
             said,
@@ -149,16 +159,32 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
             regions,
             datetime.now(UTC),
             databases.silent,
+            links,
         )
-        silent = unheard(databases.silent, regions)
-        trouble = (*silent, *told.trouble, *(line for lines in letters for line in lines))
+        trouble = [
+            *unheard(databases.silent, regions),
+            *told.trouble,
+            *(line for lines in letters for line in lines),
+        ]
+        trouble += troubles(links, waited_for(said, stand), trouble)
+        all_stand = [each for of_region in stand.values() for each in of_region]
         return Story(
             told.steps,
-            tuple(each.line for each in stand),
-            trouble,
-            todo_of(stand, trouble),
+            tuple(each.line for each in all_stand),
+            tuple(trouble),
+            todo_of(all_stand, trouble),
             others.gaps,
         )
+
+
+def waited_for(
+    said: Sequence[Said], stand: Mapping[str, Sequence[Standing]]
+) -> list[tuple[str, str]]:
+    """Which region waits for which, by what it said and how things stand there. Pure."""
+    return [
+        *((one.region, str(one.to_region)) for one in said if one.state == "waiting"),
+        *((region, peer) for region, each in stand.items() for one in each for peer in one.regions),
+    ]
 
 
 async def _names(databases: Databases, region: str, wanted: UUID) -> list[str]:
@@ -239,8 +265,23 @@ async def _letters(
     ]
 
 
-async def _standing(
-    databases: Databases, region: str, wanted: UUID, needs: Sequence[UUID]
+async def _between(
+    databases: Databases, region: str, wanted: UUID, links: Mapping[str, str]
+) -> list[Standing]:
+    rows = [
+        dict(row)
+        for service, query in (("inventory", GOODS), ("payments", MONEY))
+        for row in await databases.ask((region, service), query, wanted)
+    ]
+    return between(region, rows, links)
+
+
+async def _needs(
+    databases: Databases,
+    region: str,
+    wanted: UUID,
+    needs: Sequence[UUID],
+    links: Mapping[str, str],
 ) -> list[Standing]:
     intake, inventory = (region, "intake"), (region, "inventory")
     rows = [
@@ -265,4 +306,5 @@ async def _standing(
         messages,
         unknown_items=set() if "inventory" in unasked else set(items) - known,
         unasked=unasked,
+        links=links,
     )

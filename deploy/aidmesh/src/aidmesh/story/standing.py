@@ -1,12 +1,14 @@
 """How a need stands, what it waits for, and who does what about it: pure."""
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, cast
 from uuid import UUID
 
+from aidmesh.story.links import SEE_LINK
 from aidmesh.story.told import Json
 from aidmesh.words import age
 
@@ -38,7 +40,7 @@ BY_WAIT: Final = {
     "hold_expired": "answers came too late; it is asked anew by itself",
     "not_collected": "what was set aside was not collected; a caseworker talks to the person",
     OFFERED: "{region} was asked to help and may accept it{until}, then it waits as before "
-    "(desk: Needs); aidmesh status shows the link",
+    "(desk: Needs); {link}",
 }
 ENTER: Final = (
     "nobody has entered {item}: a logistician enters it (desk: Stock, Sites) under exactly the "
@@ -62,24 +64,24 @@ BY_PAYOUT: Final = {
     "rejected": ("was refused by the bank", "finance corrects the payee's details, desk: Money"),
     "returned": ("came back from the bank", "finance corrects the payee's details, desk: Money"),
 }
+ON_TRIAL_IN: Final = frozenset({"approved", "held", "waitlisted"})
 ON_TRIAL: Final = (
-    "{region} still has it, and lets go by itself once it hears that all is held here: "
-    "aidmesh status shows the link"
+    "{region} still has it, and lets go by itself once it hears that all is held here; {link}"
 )
 BY_OFFICE: Final = {
     "approved": (
         "waits until the office of {region} pays it",
-        "that office has it: aidmesh status shows the link; finance may ask it back, desk: Money",
+        "that office has it, and finance may ask it back (desk: Money); {link}",
     ),
     "exported": (
         "was sent to the bank by the office of {region}",
-        "that office settles it: aidmesh status shows the link",
+        "that office settles it; {link}",
     ),
 }
 """What another region's office pays: here nobody can but ask it back."""
 ASKED_BACK: Final = (
     "was asked back from the office of {region}",
-    "what that office answers decides: aidmesh status shows the link",
+    "what that office answers decides; {link}",
 )
 MAYBE_PAID: Final = (
     "may have been paid already",
@@ -92,6 +94,7 @@ NO_DETAILS: Final = (
         "not come, a caseworker enters them again at the need (desk: Needs)"
     ),
 )
+NO_LINKS: Final[Mapping[str, str]] = MappingProxyType({})
 IS_IT_UP: Final = "aidmesh status: is"
 """Begins a guess, for where nothing is seen that is in the way."""
 SWEEP: Final = (
@@ -124,12 +127,18 @@ class Aside:
             is_doubted.
         message: that of the need's attempt: state, reason, due_at.
         unasked: the services whose database did not answer: of them None says nothing.
+        links: by region how this one sees it.
     """
 
     reservation: Json | None = None
     payout: Json | None = None
     message: Json | None = None
     unasked: Collection[str] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def link(self, region: object) -> str:
+        """How a region is seen here."""
+        return self.links.get(str(region), SEE_LINK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +152,12 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one need stands: a line, and lines of who does what about it."""
+    """How one thing stands: a line, lines of who does what about it, and the regions that it waits
+    for."""
 
     line: str
     todo: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
 
 
 def lack_of(told: str | None) -> Lack | None:
@@ -185,18 +196,32 @@ def standing(
         aside: what the others have for it.
         unknown_items: those that it lacks and inventory does not know.
     """
-    waits, todo = _waits(need, now, aside or Aside(), unknown_items)
+    aside = aside or Aside()
+    waits, todo = _waits(need, now, aside, unknown_items)
     since = f"{need['changed_at']:%Y-%m-%d %H:%M}"
     line = f"need {need['id']} is {need['state']} since {since} (attempt {need['attempt_no']})"
     line += f": {waits}" if waits else ""
-    if need["pending"] and need["state"] in {"approved", "held", "waitlisted"}:
+    if need["pending"] and need["state"] in ON_TRIAL_IN:
         region = need["from_region"]
         line += f"; taken on trial, waits until {region} confirms it"
-        todo = [*todo, ON_TRIAL.format(region=region)]
+        todo = [*todo, ON_TRIAL.format(region=region, link=aside.link(region))]
     if need["attention"]:
         line += f"; attention: {need['attention']}"
         todo = [*todo, "a caseworker looks at what does not fit (desk: Needs) and settles it"]
-    return Standing(line, tuple(todo))
+    return Standing(line, tuple(todo), _waited_for(need, aside))
+
+
+def _waited_for(need: Json, aside: Aside) -> tuple[str, ...]:
+    """The regions that a need waits for: who was offered it, has it, or pays it."""
+    state, payout = need["state"], aside.payout
+    found = [
+        need["offered_to"] if state == "waitlisted" else None,
+        need["from_region"] if need["pending"] and state in ON_TRIAL_IN else None,
+        payout["assigned_to"]
+        if payout is not None and state == "ready" and payout["state"] in BY_OFFICE
+        else None,
+    ]
+    return tuple(str(region) for region in found if region is not None)
 
 
 def _waits(
@@ -208,7 +233,7 @@ def _waits(
         why = f" ({reason})" if reason else ""
         return f"waits for a decision{why}", [HINDRANCES.get(reason, DECIDES)]
     if state == "waitlisted":
-        return _lacks(need, unknown_items)
+        return _lacks(need, aside, unknown_items)
     if state in {"approved", "held"}:
         return _asked(need, now)
     if state == "ready":
@@ -219,7 +244,7 @@ def _waits(
     return reason, []
 
 
-def _lacks(need: Json, unknown_items: Collection[str]) -> tuple[str, list[str]]:
+def _lacks(need: Json, aside: Aside, unknown_items: Collection[str]) -> tuple[str, list[str]]:
     said: list[str] = []
     todo: list[str] = []
     for lack in lacks_of(need):
@@ -232,7 +257,10 @@ def _lacks(need: Json, unknown_items: Collection[str]) -> tuple[str, list[str]]:
         else:
             why = lack.wait
             do = BY_WAIT.get(lack.wait) or MORE_OF[lack.resource] + wakes
-            do = do.format(region=need["offered_to"] or "another region", until=_until(need))
+            region = need["offered_to"]
+            do = do.format(
+                region=region or "another region", until=_until(need), link=aside.link(region)
+            )
         said.append(f"{lack.resource}{code} ({why})")
         todo.append(do)
     also = f"; besides it lacked {said[1]}" if len(said) > 1 else ""
@@ -271,7 +299,7 @@ def _ready(need: Json, now: datetime, aside: Aside) -> tuple[str, list[str]]:
     # Without a leg of money there is no payout, whoever could not be asked.
     is_paid_unknown = "payments" in aside.unasked and bool(need["money"])
     telling = _telling(need, now, aside.message, is_asked="notification" not in aside.unasked)
-    for part, do in (telling, _paying(aside.payout, now)):
+    for part, do in (telling, _paying(aside, now)):
         parts += [part] if part else []
         todo += [do] if do else []
     if is_paid_unknown:
@@ -311,21 +339,22 @@ def _telling(need: Json, now: datetime, message: Json | None, *, is_asked: bool)
     return f"the person does not know: its message is {state} ({reason})", IN_PERSON
 
 
-def _paying(payout: Json | None, now: datetime) -> tuple[str, str]:
+def _paying(aside: Aside, now: datetime) -> tuple[str, str]:
+    payout = aside.payout
     if payout is None or payout["state"] not in BY_PAYOUT:
         return "", ""
-    waits, do = _step_of(payout)
+    waits, do = _step_of(payout, aside)
     lasts = age((now - cast("datetime", payout["recorded_at"])).total_seconds())
     reason = f" ({payout['reason']})" if payout["reason"] else ""
     return f"payout {cast('UUID', payout['id'])} {waits}{reason}, {lasts} old", do
 
 
-def _step_of(payout: Json) -> tuple[str, str]:
+def _step_of(payout: Json, aside: Aside) -> tuple[str, str]:
     """What a payout waits for, and a step that payments does not refuse."""
     state, office = str(payout["state"]), payout["assigned_to"]
     if office is not None and state in BY_OFFICE:
         waits, do = BY_OFFICE[state] if payout["withdrawal"] is None else ASKED_BACK
-        return waits.format(region=office), do
+        return waits.format(region=office), do.format(link=aside.link(office))
     if payout["is_doubted"] and state in {"draft", "approved", "exported"}:
         return MAYBE_PAID
     if not payout["has_details"] and state == "draft":
@@ -347,6 +376,7 @@ def of_needs(
     messages: Sequence[Json],
     unknown_items: Collection[str] = (),
     unasked: Collection[str] = (),
+    links: Mapping[str, str] = NO_LINKS,
 ) -> list[Standing]:
     """How needs stand.
 
@@ -357,6 +387,7 @@ def of_needs(
         messages: of these needs.
         unknown_items: those that they lack and inventory does not know.
         unasked: the services whose database did not answer.
+        links: by region how this one sees it.
     """
     reservation_of, payout_of = (
         {row["need_id"]: row for row in rows} for rows in (reservations, payouts)
@@ -369,6 +400,7 @@ def of_needs(
             payout_of.get(need["id"]),
             message_of.get((need["id"], need["attempt_no"])),
             unasked,
+            links,
         )
         for need in needs
     ]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from aidmesh.story.links import NO_LINKS, Links, seen, seen_ill
 from aidmesh.words import age
 from aidmesh_contracts.consumers import CONSUMERS
 from aidmesh_contracts.streams import Stream
@@ -200,6 +201,7 @@ def story(
     regions: Sequence[str],
     now: datetime,
     silent: Collection[tuple[str, str]] = (),
+    links: Links = NO_LINKS,
 ) -> Story:
     """Put a story together.
 
@@ -210,6 +212,7 @@ def story(
         regions: those whose databases were looked at; of others nobody knows who took what in.
         now: by the clock of the machine; what is younger than `PATIENCE_S` is not missed.
         silent: services of these regions whose database said nothing.
+        links: how regions see each other.
     """
     hidden = any((each.payload or {}).get("sensitive") is True for each in said)
     by_event: dict[UUID, list[Took]] = {}
@@ -231,7 +234,7 @@ def story(
         before[of_same] = shown
         fields = {name: value for name, value in shown.items() if known.get(name) != value}
         took_it = by_event.get(one.event_id, [])
-        steps.append(_step(one, fields, took_it, takers(one, regions, silent), now))
+        steps.append(_step(one, fields, took_it, takers(one, regions, silent), now, links))
     return Story(tuple(steps), trouble=tuple(line for step in steps for line in step.trouble))
 
 
@@ -245,7 +248,12 @@ def letter_trouble(event_type: str, region: str, service: str, letter: int, reas
 
 
 def _step(
-    said: Said, fields: Json, took: Sequence[Took], wanted: Sequence[Taker], now: datetime
+    said: Said,
+    fields: Json,
+    took: Sequence[Took],
+    wanted: Sequence[Taker],
+    now: datetime,
+    links: Links,
 ) -> Step:
     is_due = (now - said.at).total_seconds() > PATIENCE_S
     there = {(each.region, each.service) for each in took}
@@ -264,13 +272,14 @@ def _step(
             "is NATS up, and the gate open? aidmesh doctor"
         )
     if said.state == "waiting" and is_due:
+        link = seen(links, said.region, str(said.to_region))
         trouble.append(
             f"{event} for {said.to_region} has no answer for {lasted} ({said.tries} tries): "
-            f"handoff {said.event_id}"
+            f"handoff {said.event_id}" + (f"; {link}" if link else "")
         )
     trouble += [
         f"{event} was not taken in by {taker.region} {taker.durable}: "
-        "is the service up? aidmesh status"
+        + (seen_ill(links, taker.region, said.region) or "is the service up? aidmesh status")
         for taker in missing
     ]
     trouble += [
