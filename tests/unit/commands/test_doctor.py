@@ -4,12 +4,14 @@ import json
 import stat
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aidmesh.doctor import examine
+from aidmesh.doctor.clocks import Served, ahead_of_us, clock_of, differing
 from aidmesh.doctor.endings import ended_lately
 from aidmesh.doctor.examine import answered, files
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Question, age
@@ -17,7 +19,7 @@ from aidmesh.doctor.items import not_entered
 from aidmesh.doctor.servers import jetstream
 from aidmesh.meshfile import WITH_DATABASE, MeshFile
 from aidmesh.preparing import prepare_mesh
-from aidmesh.status import CopyStatus, RegionStatus, ServiceStatus, Status
+from aidmesh.status import CopyStatus, PeerStatus, RegionStatus, ServiceStatus, Status
 from aidmesh.topology.serving import FILE_GIB_MAX, GIB
 from aidmesh_chassis.service import Health
 
@@ -103,6 +105,42 @@ def test_what_is_to_be_traced_is_named(question: Question) -> None:
     found = answered(question, "kyiv intake", 3, 7200, "7 (to lviv, 9 tries)")
     assert found.what.endswith("; the oldest: aidmesh trace 7 (to lviv, 9 tries)")
     assert "aidmesh trace" not in answered(question, "kyiv intake", 3, 7200).what
+
+
+AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (AT, None),
+        (AT + timedelta(seconds=11), None),
+        (AT - timedelta(seconds=2), None),
+        (AT + timedelta(seconds=14), "its clock is 4 seconds ahead of this machine's"),
+        (AT - timedelta(hours=3), "its clock is 3 hours behind this machine's"),
+    ],
+)
+def test_a_server_whose_clock_differs_is_named_however_long_it_took_to_answer(
+    told: datetime, words: str | None
+) -> None:
+    answered_at = AT + timedelta(seconds=10)
+    found = differing("kyiv postgres", told, AT, answered_at, "Why.")
+    assert [each.what for each in found] == ([] if words is None else [words])
+    served = Served({"now": told.isoformat()}, AT, answered_at)
+    assert [each.what for each in clock_of("kyiv nats", served)] == [each.what for each in found]
+    assert clock_of("kyiv nats", Served({}, AT, AT)) == []
+
+
+def test_a_peer_that_dates_what_it_tells_ahead_is_named() -> None:
+    def peer(ahead_s: float, **other: Any) -> PeerStatus:
+        at = (AT + timedelta(seconds=ahead_s)).isoformat(timespec="seconds")
+        return replace(PeerStatus("lviv", "up", last_event_seq=7, last_event_at=at), **other)
+
+    (found,) = ahead_of_us("kyiv", [peer(7200)], AT)
+    assert (found.harm, found.where) == ("warning", "kyiv -> lviv")
+    assert found.what == "its last event is dated 2 hours ahead of this machine's clock"
+    right = [peer(30), peer(-7200), peer(7200, standing="lost"), PeerStatus("lviv", "dark")]
+    assert ahead_of_us("kyiv", right, AT) == []
 
 
 def test_items_that_kinds_take_and_nobody_has_entered_are_named() -> None:

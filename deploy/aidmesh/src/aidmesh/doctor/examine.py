@@ -12,6 +12,7 @@ import asyncpg
 
 from aidmesh.asking import AWAY
 from aidmesh.connecting import close_database
+from aidmesh.doctor.clocks import ahead_of_us
 from aidmesh.doctor.endings import AGAIN, NOBODY_ENDED, Ended, ended_lately
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
 from aidmesh.doctor.items import entered
@@ -257,7 +258,8 @@ async def _region(
     if status.postgres and status.nats:
         looks.append((f"{name} nats", streams(name, entry, mesh, ASK_S_MAX)))
     parts = await asyncio.gather(*(_looked(where, look) for where, look in looks))
-    return [finding for part in parts for finding in part]
+    dated = ahead_of_us(name, status.peers, datetime.now(UTC))
+    return [*dated, *(finding for part in parts for finding in part)]
 
 
 async def _looked(where: str, look: Awaitable[list[Finding]]) -> list[Finding]:

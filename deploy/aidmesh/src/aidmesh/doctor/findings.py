@@ -78,6 +78,47 @@ _MAYBE_PAID: Final = (
 )
 """True of a payout that another question asks about."""
 SWEEPS_LATE: Final = "interval '2 minutes'"
+LATER_THAN_TRIED: Final = "interval '15 minutes'"
+"""No rule of the services lets what is tried again wait so long."""
+LATER_THAN_LOOKED: Final = "interval '2 hours'"
+"""A channel that was away is looked at sooner, whatever the settings say."""
+LATER_THAN_MORNING: Final = "interval '2 days'"
+"""A message waits for its hour, or to be tried again, and is due sooner."""
+AHEAD: Final = "interval '1 minute'"
+"""What was written so far ahead of now was written by another clock."""
+
+
+def _ahead(
+    harm: Literal["error", "warning"],
+    what: str,
+    why: str,
+    table: str,
+    until: str,
+    condition: str,
+    also: str = "",
+) -> Question:
+    """Ask for rows that wait for the time of a clock that was ahead, and say how they go on.
+
+    Args:
+        harm, why: as in `Finding`.
+        what: the rows.
+        table: where they are.
+        until: the column that has what they wait for.
+        condition: true of them, and of no row that a right clock wrote.
+        also: what else is set so that they go on.
+    """
+    change = f"{until} = now()" + (f", {also}" if also else "")
+    mend = f"UPDATE {table} SET {change} WHERE {condition};"  # noqa: S608 - our own words
+    return Question(
+        harm,
+        f"{{rows}} {what} until a time that a clock ahead of this one set, the last for another "
+        "{age}",
+        why,
+        "They go on by themselves then. Sooner, once the clock is right (timedatectl), in this "
+        f"database: {mend}",
+        f"SELECT count(*) AS rows, max({until}) AS since FROM {table} WHERE {condition}",  # noqa: S608 - our own words
+    )
+
 
 EVERY_SERVICE: Final[tuple[Question, ...]] = (
     Question(
@@ -122,12 +163,22 @@ EVERY_SERVICE: Final[tuple[Question, ...]] = (
     ),
     Question(
         "error",
-        "{rows} events are dated ahead, the last one by {age}: the clock was set back",
-        "Holds, deadlines and messages stand still, and nothing that goes by age rings.",
-        "Look with timedatectl, set it by NTP, and restart the services.",
+        "{rows} events are dated ahead, the last one by {age}: the clock was set back, or was "
+        "ahead until it was put right",
+        "Until then holds, deadlines and messages may stand still, nothing that goes by age rings, "
+        "and what was entered meanwhile may have the wrong day.",
+        "Compare it with another machine's (timedatectl). If it is wrong now: set it by NTP, and "
+        "restart the services. If it is right: what waits because of it is named beside this.",
         "SELECT count(*) AS rows, max(created_at) AS since FROM outbox "
         "WHERE created_at > now() + interval '1 minute'",
     ),
+    _ahead("error", "events wait in the outbox", "Nobody hears of them.", "outbox", "retry_at",
+           f"status = 'pending' AND retry_at > now() + {LATER_THAN_TRIED}"),
+    _ahead("error", "handoffs wait", "They are not sent to the other region.", "handoff", "next_at",
+           f"status = 'waiting' AND next_at > now() + {LATER_THAN_TRIED}"),
+    _ahead("warning", "messages that are to be tried again wait",
+           "What they say has not happened here.", "dead_letter", "retry_at",
+           f"status = 'parked' AND retry_at > now() + {LATER_THAN_TRIED}"),
 )  # fmt: skip
 
 OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
@@ -163,6 +214,11 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             _count("need", "recorded_at",
                    "state = 'requested' AND recorded_at < now() - interval '7 days'"),
         ),
+        _ahead("error", "needs wait for answers", "Those that get none are not asked anew.",
+               "need", "deadline_at",
+               f"deadline_at > now() AND changed_at > now() + {AHEAD}"),
+        _ahead("error", "needs wait to be asked anew", "Nothing else wakes them.",
+               "need", "retry_at", f"retry_at > now() AND changed_at > now() + {AHEAD}"),
     ),
     "inventory": (
         Question(
@@ -173,6 +229,9 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             _count("reservation", "hold_until",
                    f"state = 'held' AND hold_until < now() - {SWEEPS_LATE}", "need_id"),
         ),
+        _ahead("error", "holds set something aside", "Goods and places are kept from others.",
+               "reservation", "hold_until",
+               f"state = 'held' AND hold_until > now() AND state_at > now() + {AHEAD}"),
         Question(
             "note",
             "{rows} discrepancies are open, the oldest for {age}",
@@ -199,6 +258,9 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             _count("commitment", "hold_until",
                    f"state = 'held' AND hold_until < now() - {SWEEPS_LATE}", "need_id"),
         ),
+        _ahead("error", "holds of money hold it", "Money is kept from others.",
+               "commitment", "hold_until",
+               f"state = 'held' AND hold_until > now() AND recorded_at > now() + {AHEAD}"),
         Question(
             "note",
             "{rows} payouts wait for their approval, the oldest for {age}",
@@ -268,6 +330,15 @@ OF_SERVICE: Final[Mapping[str, tuple[Question, ...]]] = {
             _count("channel_outage", "since",
                    f"since < now() - {SWEEPS_LATE} AND look_at > now() - interval '10 minutes'"),
         ),
+        _ahead("error", "messages wait to be sent", "People are not told.", "message", "due_at",
+               "state = 'queued' AND due_at > now() "
+               f"AND (changed_at > now() + {AHEAD} OR due_at > now() + {LATER_THAN_MORNING})"),
+        _ahead("error", "messages are being sent", "Whether they left is decided no sooner.",
+               "message", "claimed_until",
+               f"state = 'sending' AND claimed_until > now() AND changed_at > now() + {AHEAD}"),
+        _ahead("error", "channels take no messages", "People are not told.",
+               "channel_outage", "look_at", f"look_at > now() + {LATER_THAN_LOOKED}",
+               also="since = LEAST(since, now())"),
     ),
     "reporting": (),
 }  # fmt: skip

@@ -8,7 +8,8 @@ import asyncpg
 
 from aidmesh.asking import asked
 from aidmesh.connecting import close_database, connect
-from aidmesh.doctor.findings import Finding, age
+from aidmesh.doctor.clocks import Served, clock_of, differing
+from aidmesh.doctor.findings import Finding
 from aidmesh.fetching import get_json
 from aidmesh.meshfile import MeshFile, RegionEntry
 from aidmesh.topology.api import JetStreamApi, Json
@@ -19,7 +20,6 @@ from aidmesh.topology.rights import READER
 from aidmesh.topology.serving import FILE_GIB_MAX, GIB
 
 STREAM_SHARE_MAX: Final = 0.8
-CLOCK_S_MAX: Final = 2.0
 SAFE_SETTINGS: Final = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -36,7 +36,9 @@ async def database(region: str, dsn: str, timeout_s: float) -> list[Finding]:
             "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])",
             list(SAFE_SETTINGS),
         )
-        now: datetime = await conn.fetchval("SELECT clock_timestamp()")
+        before = datetime.now(UTC)
+        told: datetime = await conn.fetchval("SELECT clock_timestamp()")
+        after = datetime.now(UTC)
     finally:
         await close_database(conn)
     found = [
@@ -46,14 +48,8 @@ async def database(region: str, dsn: str, timeout_s: float) -> list[Finding]:
         for row in rows
         if row["setting"] != "on"
     ]  # fmt: skip
-    ahead = abs((now - datetime.now(UTC)).total_seconds())
-    if ahead > CLOCK_S_MAX:
-        found.append(
-            Finding("warning", where, f"its clock and this machine's differ by {age(ahead)}",
-                    "Holds and pick-up deadlines go by the clock of the database.",
-                    "Set both by NTP.")
-        )  # fmt: skip
-    return found
+    why = "Holds and pick-up deadlines go by the clock of the database: ahead, they end early."
+    return [*found, *differing(where, told, before, after, why)]
 
 
 async def streams(
@@ -80,7 +76,7 @@ async def streams(
         await client.close()
     return [
         *(each for which, server in servers if server is not None
-          for each in jetstream(which, server)),
+          for each in (*jetstream(which, server.said), *clock_of(which, server))),
         *(
             Finding("error", where, str(each), "Services wait, or miss events.",
                     "aidmesh topology apply; find out who changed it.")
@@ -98,8 +94,10 @@ async def streams(
     ]  # fmt: skip
 
 
-def _jetstream(host: str, port: int, timeout_s: float) -> Json:
-    return get_json(f"http://{host}:{port}/jsz", timeout_s)
+def _jetstream(host: str, port: int, timeout_s: float) -> Served:
+    before = datetime.now(UTC)
+    said = get_json(f"http://{host}:{port}/jsz", timeout_s)
+    return Served(said, before, datetime.now(UTC))
 
 
 def jetstream(where: str, server: Json) -> list[Finding]:
