@@ -7,6 +7,8 @@ from aidmesh.commands.common import EXIT_FAILED, refuse, run, say, tell
 
 TOKEN_VARIABLE = "AIDMESH_TOKEN"  # noqa: S105 - the name of a variable
 TIMEOUT_S = 600.0
+TRY_AGAIN = "try it again"
+SEND_AGAIN = "what it took in stays: send the same file again, and it goes on where it was"
 PROBLEMS_SHOWN_MAX = 50
 
 
@@ -85,9 +87,15 @@ async def _import(
     except httpx.TransportError as error:
         reason = type(error).__name__
         raise ConnectionError(
-            f"{address} does not answer ({reason}); send the file again"
+            f"{address} does not answer ({reason}); {TRY_AGAIN if dry_run else SEND_AGAIN}"
         ) from None
-    body = answer.json()
+    try:
+        body = answer.json()
+    except ValueError:
+        raise ConnectionError(
+            f"{address} answered with status {answer.status_code}, as a proxy does and no intake; "
+            f"{TRY_AGAIN if dry_run else SEND_AGAIN}"
+        ) from None
     if as_json:
         tell(body)
         return EXIT_FAILED if not answer.is_success or body["rejected"] else 0

@@ -15,6 +15,7 @@ from aidmesh.connecting import close_database
 from aidmesh.doctor.clocks import ahead_of_us
 from aidmesh.doctor.endings import AGAIN, NOBODY_ENDED, Ended, ended_lately
 from aidmesh.doctor.findings import EVERY_SERVICE, OF_SERVICE, Finding, Question, age
+from aidmesh.doctor.imports import cut_off
 from aidmesh.doctor.items import entered
 from aidmesh.doctor.servers import database, streams
 from aidmesh.doctor.supervisor import supervised
@@ -255,6 +256,7 @@ async def _region(
         looks += [(f"{name} {each}", stuck(name, entry, each)) for each in WITH_DATABASE]
         looks += [(f"{name} postgres", database(name, dsn, ASK_S_MAX)) for dsn in entry.server_dsns]
         looks.append((f"{name} inventory", entered(name, entry, ASK_S_MAX)))
+        looks.append((f"{name} intake", cut_off(name, entry, ASK_S_MAX)))
     if status.postgres and status.nats:
         looks.append((f"{name} nats", streams(name, entry, mesh, ASK_S_MAX)))
     parts = await asyncio.gather(*(_looked(where, look) for where, look in looks))
