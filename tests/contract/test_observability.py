@@ -38,6 +38,7 @@ from aidmesh.story.standing import (
     SENDER,
     SWEEP,
 )
+from aidmesh.story.there import ENOUGH, GROWING
 from aidmesh_chassis.auth import Verifier
 from aidmesh_chassis.http import create_app
 
@@ -258,7 +259,7 @@ ADVICE = {
     ],
     "trace": [*MORE_OF.values(), *BY_WAIT.values(), *(do for _, do in BY_PAYOUT.values()), SENDER,
               SWEEP, IN_PERSON, DECIDES, ON_TRIAL, ASKED_BACK[1], MAYBE_PAID[1], NO_DETAILS[1],
-              *(do for _, do in BY_OFFICE.values()), SEE_LINK],
+              *(do for _, do in BY_OFFICE.values()), SEE_LINK, GROWING, ENOUGH],
     "alerts": [text for each in ALERTS for text in (*each.look, *each.do)],
     "log": [word.what_to_do for each in reference.log_events().values() for word in each.values()],
 }  # fmt: skip

@@ -34,6 +34,8 @@ from aidmesh.story.standing import (
     standing,
     todo_of,
 )
+from aidmesh.story.supplies import feeds
+from aidmesh.story.there import ENOUGH, GROWING
 from aidmesh.story.told import Json
 from aidmesh_contracts.values import BlockedBy
 from aidmesh_intake.domain.limits import Hindrance
@@ -47,6 +49,7 @@ NEED = UUID(int=1)
 WAITS: Json = {
     "id": NEED, "state": "waitlisted", "attempt_no": 2, "changed_at": NOW, "deadline_at": None,
     "blocked_resource": "stock", "blocked_code": "hormone_pack", "wait": "short",
+    "blocked_quantity": 5,
     "also_lacks": None,
     "sensitive": False, "attention": None, "reason": None, "supply": 0, "money": 0,
     "told_at": None, "told_how": None, "message": None, "person_id": UUID(int=2),
@@ -124,6 +127,60 @@ def test_nothing_is_said_of_what_could_not_be_asked() -> None:
     assert standing(TOLD, NOW, silent).line.endswith("; waits to be handed over")
     (one,) = of_needs([READY], NOW, [], [], [], unasked={"notification"})
     assert one == found
+
+
+@pytest.mark.parametrize(
+    ("need", "aside", "line", "todo"),
+    [
+        (WAITS, Aside(free=3), "(short); one site there has 3 of the 5 that it needs", None),
+        (WAITS, Aside(free=5), "(short); one site there has 5, and it needs 5", ENOUGH),
+        ({**WAITS, "wait": "behind"}, Aside(free=9), "(behind); one site there has 9", ENOUGH),
+        (WAITS, Aside(free=9, is_growing=True), "and intake has not taken that in", GROWING),
+        ({**WAITS, "wait": "offered"}, Aside(free=9, is_growing=True), "(offered)", None),
+        ({**WAITS, "blocked_resource": "slot"}, Aside(is_growing=True), "not taken that", GROWING),
+    ],
+)
+def test_what_is_there_by_now_is_said_of_what_waits_for_it(
+    need: Json, aside: Aside, line: str, todo: str | None
+) -> None:
+    found = standing(need, NOW, aside)
+    assert line in found.line
+    assert (found.todo[0] == todo) == (todo is not None)
+    of_it = {NEED: aside.free}, {NEED} if aside.is_growing else ()
+    assert of_needs([need], NOW, [], [], [], free=of_it[0], growing=of_it[1]) == [found]
+
+
+GREW: Json = {"resource": "stock", "code": "hormone_pack", "site_id": str(UUID(int=7)),
+              "area": "UA8001", "grew_at": (NOW + timedelta(hours=1)).isoformat()}  # fmt: skip
+FUNDS: Json = {"currency": "UAH", "programmes": ["medical"], "grew_at": GREW["grew_at"]}
+SHORT: Json = {**WAITS, "decided_at": NOW, "waiting_since": NOW, "blocked_site": None,
+               "blocked_area": "UA80"}  # fmt: skip
+MONEY: Json = {**SHORT, "blocked_resource": "money", "blocked_code": "medical/UAH"}
+
+
+@pytest.mark.parametrize(
+    ("grew", "need", "is_it"),
+    [
+        (GREW, SHORT, True),
+        (GREW, {**SHORT, "decided_at": None}, True),
+        (GREW, {**SHORT, "blocked_site": UUID(int=7), "blocked_area": None}, True),
+        (GREW, {**SHORT, "blocked_site": UUID(int=8)}, False),
+        (GREW, {**SHORT, "blocked_area": "UA46"}, False),
+        (GREW, {**SHORT, "blocked_code": "other"}, False),
+        (GREW, {**SHORT, "decided_at": NOW + timedelta(hours=2)}, False),
+        (GREW, {**SHORT, "decided_at": NOW + timedelta(hours=1, seconds=4)}, True),
+        ({**GREW, "freed_by": str(NEED)}, SHORT, False),
+        (GREW, MONEY, False),
+        (FUNDS, MONEY, True),
+        ({**FUNDS, "programmes": None}, MONEY, True),
+        ({**FUNDS, "programmes": ["food"]}, MONEY, False),
+        ({**FUNDS, "currency": "EUR"}, MONEY, False),
+    ],
+)
+def test_growth_is_of_what_a_need_waits_for_as_intake_sees_it(
+    grew: Json, need: Json, is_it: bool
+) -> None:
+    assert feeds(grew, need) == is_it
 
 
 @pytest.mark.parametrize("reason", ["not_eligible", "duplicate", "unknown_item"])

@@ -20,6 +20,7 @@ from aidmesh.story.databases import Databases, Place, databases_of, unheard
 from aidmesh.story.heard import heard
 from aidmesh.story.links import all_links, troubles, words_of
 from aidmesh.story.standing import Standing, items_of, lack_of, of_needs, todo_of
+from aidmesh.story.supplies import Supplies, supplies
 from aidmesh.story.told import Json, Said, Story, Took, letter_trouble, of_one_story, story
 from aidmesh_chassis.inbox import OTHER_CONTENT
 from aidmesh_contracts.streams import Stream, event_type_of
@@ -72,7 +73,8 @@ _LETTERS: Final = """
 """Letters about it whose event nobody here has said."""
 _NEEDS: Final = """
     SELECT n.id, n.state, n.attempt_no, n.changed_at, n.deadline_at, n.blocked_resource,
-           n.blocked_code, n.wait, n.also_lacks, n.sensitive, n.attention, n.reason, n.supply,
+           n.blocked_code, n.blocked_site, n.blocked_area, n.blocked_quantity, n.decided_at,
+           n.waiting_since, n.wait, n.also_lacks, n.sensitive, n.attention, n.reason, n.supply,
            n.money, n.told_at, n.told_how, n.message, n.person_id, n.pending,
            clock_timestamp() AS now,
            o.to_region AS offered_to, o.lapses_at AS offered_until, i.from_region
@@ -126,10 +128,16 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
         known = {one.event_id for one in own}
         fresh = (one for one in others.said if one.event_id not in known)
         said = of_one_story([*own, *fresh], str(wanted))
-        ids = [one.event_id for one in said]
         # A handoff carries the correlation across the border: what failed there of a person's
         # story is that region's alone.
         homes = dict.fromkeys(one.region for one in said if one.stream is not Stream.EVENTS)
+        needs = [UUID(need_id) for one in said if (need_id := _need_of(one)) is not None]
+        rows = {
+            region: await _needs(databases, region, wanted, needs) for region in homes or regions
+        }
+        there = {region: await supplies(databases, region, rows[region]) for region in rows}
+        said += [one for each in there.values() for one in each.unheard]
+        ids = [one.event_id for one in said]
         takings = await asyncio.gather(
             *(_took(databases, place, ids) for place in databases.places)
         )
@@ -140,12 +148,13 @@ async def read_story(mesh: MeshFile, wanted: UUID) -> Story:
                 if place[0] in (homes or regions)
             )
         )
-        needs = [UUID(need_id) for one in said if (need_id := _need_of(one)) is not None]
         stand = {
             region: [
                 *(
-                    await _needs(databases, region, wanted, needs, words_of(links, region))
-                    if region in (homes or regions)
+                    await _standing(
+                        databases, region, rows[region], words_of(links, region), there[region]
+                    )
+                    if region in rows
                     else ()
                 ),
                 *await _between(databases, region, wanted, words_of(links, region)),
@@ -277,34 +286,43 @@ async def _between(
 
 
 async def _needs(
+    databases: Databases, region: str, wanted: UUID, needs: Sequence[UUID]
+) -> list[Json]:
+    """The rows of the needs that a story is about."""
+    return [
+        {**row, "also_lacks": lack_of(row["also_lacks"])}
+        for row in await databases.ask(
+            (region, "intake"), _NEEDS, wanted, list(dict.fromkeys(needs))
+        )
+    ]
+
+
+async def _standing(
     databases: Databases,
     region: str,
-    wanted: UUID,
-    needs: Sequence[UUID],
+    rows: Sequence[Json],
     links: Mapping[str, str],
+    there: Supplies,
 ) -> list[Standing]:
-    intake, inventory = (region, "intake"), (region, "inventory")
-    rows = [
-        {**row, "also_lacks": lack_of(row["also_lacks"])}
-        for row in await databases.ask(intake, _NEEDS, wanted, list(dict.fromkeys(needs)))
-    ]
-    ids = [row["id"] for row in rows]
-    if not ids:
+    if not rows:
         return []
+    ids = [row["id"] for row in rows]
     reservations, payouts, messages = [
         [dict(row) for row in await databases.ask((region, service), query, ids)]
         for service, query in _ASIDE.items()
     ]
     items = items_of(rows)
-    known = {row["code"] for row in await databases.ask(inventory, _ITEMS, items)}
+    known = {row["code"] for row in await databases.ask((region, "inventory"), _ITEMS, items)}
     unasked = {service for service in _ASIDE if (region, service) in databases.silent}
     return of_needs(
         rows,
-        rows[0]["now"],
+        cast("datetime", rows[0]["now"]),
         reservations,
         payouts,
         messages,
         unknown_items=set() if "inventory" in unasked else set(items) - known,
         unasked=unasked,
         links=links,
+        free=there.free,
+        growing=there.growing,
     )

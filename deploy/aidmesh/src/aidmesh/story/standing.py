@@ -9,6 +9,7 @@ from typing import Final, cast
 from uuid import UUID
 
 from aidmesh.story.links import SEE_LINK
+from aidmesh.story.there import there
 from aidmesh.story.told import Json
 from aidmesh.words import age
 
@@ -95,6 +96,7 @@ NO_DETAILS: Final = (
     ),
 )
 NO_LINKS: Final[Mapping[str, str]] = MappingProxyType({})
+NOTHING_FREE: Final[Mapping[UUID, int]] = MappingProxyType({})
 IS_IT_UP: Final = "aidmesh status: is"
 """Begins a guess, for where nothing is seen that is in the way."""
 SWEEP: Final = (
@@ -128,6 +130,8 @@ class Aside:
         message: that of the need's attempt: state, reason, due_at.
         unasked: the services whose database did not answer: of them None says nothing.
         links: by region how this one sees it.
+        free: pieces of the item that it waits for that one open site there has for anybody.
+        is_growing: more of what it waits for came, and intake has not taken that in.
     """
 
     reservation: Json | None = None
@@ -135,6 +139,8 @@ class Aside:
     message: Json | None = None
     unasked: Collection[str] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    free: int = 0
+    is_growing: bool = False
 
     def link(self, region: object) -> str:
         """How a region is seen here."""
@@ -264,7 +270,8 @@ def _lacks(need: Json, aside: Aside, unknown_items: Collection[str]) -> tuple[st
         said.append(f"{lack.resource}{code} ({why})")
         todo.append(do)
     also = f"; besides it lacked {said[1]}" if len(said) > 1 else ""
-    return f"waits for {said[0]}{also}", todo
+    more, do_first = there(need, aside.free, is_growing=aside.is_growing)
+    return f"waits for {said[0]}{more}{also}", [do_first or todo[0], *todo[1:]]
 
 
 def _until(need: Json) -> str:
@@ -377,6 +384,8 @@ def of_needs(
     unknown_items: Collection[str] = (),
     unasked: Collection[str] = (),
     links: Mapping[str, str] = NO_LINKS,
+    free: Mapping[UUID, int] = NOTHING_FREE,
+    growing: Collection[UUID] = (),
 ) -> list[Standing]:
     """How needs stand.
 
@@ -388,6 +397,8 @@ def of_needs(
         unknown_items: those that they lack and inventory does not know.
         unasked: the services whose database did not answer.
         links: by region how this one sees it.
+        free: by need how much one site has of the item that it waits for.
+        growing: needs that wait for something of which more came, unheard by intake.
     """
     reservation_of, payout_of = (
         {row["need_id"]: row for row in rows} for rows in (reservations, payouts)
@@ -401,6 +412,8 @@ def of_needs(
             message_of.get((need["id"], need["attempt_no"])),
             unasked,
             links,
+            free.get(cast("UUID", need["id"]), 0),
+            need["id"] in growing,
         )
         for need in needs
     ]
