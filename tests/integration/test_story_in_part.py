@@ -1,4 +1,4 @@
-"""A story is told from the databases that answer, and says of the others what may be missing."""
+"""Stories and letters are told from the databases that answer, with what may be missing."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED
+from aidmesh.commands.dead import _list
+from aidmesh.meshfile import WITH_DATABASE, MeshFile, RegionEntry, write_mesh
 from aidmesh.story import databases
 from aidmesh.story.databases import TELLS
 from aidmesh.story.read import read_story
@@ -102,6 +104,39 @@ async def test_without_intake_nothing_is_shown_that_may_be_sensitive(
     assert fields_of(told) == {"item": "x", "state": "y"}
     told = await read_story(MeshFile(regions={"kyiv": without(entry, "intake")}), need)
     assert fields_of(told) == {"state": "y"}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_letters_of_the_databases_that_answer_are_listed(
+    database: DatabaseFactory,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    as_json: bool,
+) -> None:
+    entry = await region_of(database)
+    conn = await asyncpg.connect(entry.admin_dsn("payments"))
+    try:
+        await conn.execute(
+            """
+            INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason)
+            VALUES ('payments-local', gen_random_uuid(), 'local.kyiv.intake.need.approved.v1',
+                    '{}', '{}', 'dead', 'bug')
+            """
+        )
+    finally:
+        await conn.close()
+    for silent, code in ((None, EXIT_FAILED), ("intake", EXIT_REFUSED)):
+        kyiv = entry if silent is None else without(entry, silent)
+        write_mesh(tmp_path, MeshFile(regions={"kyiv": kyiv}))
+        assert await _list(tmp_path, None, every=False, as_json=as_json) == code
+        out, err = capsys.readouterr()
+        assert "kyiv/payments/1" in out
+        assert ("the database of intake in kyiv did not answer" in err) == (silent is not None)
+    write_mesh(tmp_path, MeshFile(regions={"kyiv": without(entry, "payments")}))
+    assert await _list(tmp_path, None, every=False, as_json=as_json) == EXIT_REFUSED
+    out, err = capsys.readouterr()
+    assert out == "", "nobody knows that none waits"
+    assert "the database of payments in kyiv did not answer" in err
 
 
 def fields_of(told: Story) -> Mapping[str, object]:

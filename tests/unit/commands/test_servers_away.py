@@ -124,7 +124,7 @@ def stalls(
         (("status",), "kyiv: PostgreSQL does not answer"),
         (("status", "--json"), "kyiv: PostgreSQL does not answer"),
         (("doctor",), "kyiv"),
-        (("dead", "list"), "the database of intake in kyiv did not answer"),
+        (("dead", "list"), "the databases of kyiv do not answer"),
         (("dead", "show", "kyiv/payments/1"), "the database of payments in kyiv did not answer"),
         # It may be done nevertheless.
         (("dead", "retry", "kyiv/payments/1", *WHO), "did not answer in time"),

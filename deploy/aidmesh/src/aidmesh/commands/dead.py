@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, names, refuse, run, say, tell
+from aidmesh.commands.common import EXIT_FAILED, EXIT_REFUSED, names, refuse, run, say, tell, warn
 
 if TYPE_CHECKING:
     import asyncpg
@@ -22,7 +22,8 @@ def show_all(
 ) -> None:
     """List the letters that wait for a person. Exit code 1 when there is one.
 
-    Exit code 2 when a database that may keep one does not answer.
+    Exit code 2 when a database that may keep one does not answer: those of the others are listed,
+    and it is said which is missing.
 
     Args:
         data: the data folder of a mesh that runs.
@@ -93,33 +94,76 @@ def drop(letter: str, *, reason: str, by: str, data: Path, json: bool = False) -
 
 
 async def _list(data: Path, regions: tuple[str, ...] | None, every: bool, as_json: bool) -> int:
-    from aidmesh.connecting import close_database  # noqa: PLC0415
-    from aidmesh.meshfile import WITH_DATABASE, read_mesh  # noqa: PLC0415
+    import asyncio  # noqa: PLC0415
+
+    from aidmesh.connecting import SEE  # noqa: PLC0415
+    from aidmesh.meshfile import WITH_DATABASE, AwayError, read_mesh  # noqa: PLC0415
 
     mesh = read_mesh(data)
+    chosen = chosen_regions(data, mesh, regions)
+    places = [(region, service) for region in chosen for service in WITH_DATABASE]
+    found = await asyncio.gather(
+        *(
+            _kept(*place, mesh.regions[place[0]].admin_dsn(place[1]), every, as_json)
+            for place in places
+        ),
+        return_exceptions=True,
+    )
+    silent: list[tuple[str, str]] = []
+    told: list[dict[str, object] | str] = []
     dead = False
-    told: list[dict[str, object]] = []
-    for region in chosen_regions(data, mesh, regions):
-        for service in WITH_DATABASE:
-            conn = await connect(region, mesh.regions[region].admin_dsn(service))
-            try:
-                after = 0
-                while page := await _page(conn, region, service, after, every):
-                    after = page[-1].letter_id
-                    for each in page:
-                        dead = dead or each.status == "dead"
-                        place = f"{region}/{service}/{each.letter_id}"
-                        if as_json:
-                            told.append(_as_json(place, each))
-                        else:
-                            say(_line(place, each))
-            finally:
-                await close_database(conn)
-    if as_json:
+    for place, each in zip(places, found, strict=True):
+        if isinstance(each, AwayError):
+            silent.append(place)
+        elif isinstance(each, BaseException):
+            raise each
+        else:
+            told += each.told
+            dead = dead or each.is_dead
+    if as_json and (told or not silent):
         tell(told)
-    elif not dead:
+    for line in () if as_json else told:
+        say(str(line))
+    if silent:
+        for region in chosen:
+            of_it = [service for where, service in silent if where == region]
+            if len(of_it) == len(WITH_DATABASE):
+                warn(f"the databases of {region} do not answer{SEE}")
+                continue
+            for service in of_it:
+                warn(f"the database of {service} in {region} did not answer{SEE}: its letters are "
+                     "not among these")  # fmt: skip
+        return EXIT_REFUSED
+    if not dead and not as_json:
         say("no letter waits for a person")
     return EXIT_FAILED if dead else 0
+
+
+class _Kept(NamedTuple):
+    """What is shown of a service's letters, and whether one waits for a person."""
+
+    told: "list[dict[str, object] | str]"
+    is_dead: bool
+
+
+async def _kept(region: str, service: str, dsn: str, every: bool, as_json: bool) -> _Kept:
+    """The letters of a service. Raises AwayError."""
+    from aidmesh.connecting import close_database  # noqa: PLC0415
+
+    told: list[dict[str, object] | str] = []
+    is_dead = False
+    conn = await connect(region, dsn)
+    try:
+        after = 0
+        while page := await _page(conn, region, service, after, every):
+            after = page[-1].letter_id
+            for each in page:
+                is_dead = is_dead or each.status == "dead"
+                place = f"{region}/{service}/{each.letter_id}"
+                told.append(_as_json(place, each) if as_json else _line(place, each))
+    finally:
+        await close_database(conn)
+    return _Kept(told, is_dead)
 
 
 async def _page(
