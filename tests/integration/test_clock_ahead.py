@@ -11,7 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from aidmesh.doctor import examine
+from aidmesh.doctor import servers
 from aidmesh.doctor.clocks import Served, clock_of
 from aidmesh.doctor.examine import answered, stuck
 from aidmesh.doctor.findings import EVERY_SERVICE, Finding
@@ -215,7 +215,7 @@ async def test_messages_to_people_that_wait_for_that_clock_leave_once_they_are_m
 
 async def test_a_server_of_nats_tells_its_time(nats_region: NatsRegion) -> None:
     port = nats_region.server.monitor_port
-    served = await asyncio.to_thread(examine._jetstream, "127.0.0.1", port)
+    served = await asyncio.to_thread(servers._jetstream, "127.0.0.1", port, 30.0)
     assert clock_of("kyiv nats", served) == []
     hour = timedelta(hours=3)
     (found,) = clock_of("kyiv nats", Served(served.said, served.before - hour, served.after - hour))

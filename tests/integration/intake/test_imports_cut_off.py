@@ -10,7 +10,7 @@ from aidmesh.doctor.imports import cut_off
 from aidmesh.meshfile import MeshFile
 from aidmesh.status import RegionStatus
 from aidmesh_intake.handlers import importing, registering
-from integration.intake.test_imports import HEAD, line, send
+from integration.intake.files import HEAD, line, send
 from integration.intake.world import open_world
 from integration.test_lacks import closed, region_of
 from support.servers import DatabaseFactory

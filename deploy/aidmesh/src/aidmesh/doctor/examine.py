@@ -5,6 +5,7 @@ import shutil
 import stat
 from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
