@@ -61,7 +61,8 @@ def test_a_consent_taken_back_makes_the_contact_unusable() -> None:
 def test_a_new_contact_is_safe_only_with_all_three_marks(marked: set[str]) -> None:
     body, _ = _change(
         ("consent_contact", "1"), ("contact_way", "change"), ("contact_address", "a@example.org"),
-        ("contact_channel", "email"), *((each, "1") for each in sorted(marked)),
+        ("contact_channel", "email"), ("hours_from", "10:00"), ("hours_to", "18:00"),
+        *((each, "1") for each in sorted(marked)),
     )  # fmt: skip
     assert body["contact"]["address"] == "a@example.org"
     assert body["contact"]["safe"] is (marked == set(SAFE))
@@ -334,6 +335,35 @@ async def test_an_address_that_is_refused_is_marked_where_it_is_seen(browser: "B
     before, _, after = answer.text.partition('id="f-contact_address"')
     assert re.findall(r"<details[^>]*>", before)[-1].endswith(" open>")
     assert "With + and the country" in after.partition("</div>")[0]
+
+
+@pytest.mark.parametrize("path", ["/register", f"/people/{PERSON}"])
+async def test_hours_that_were_cleared_stay_so(browser: "Browser", path: str) -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    typed = {
+        "version": "3", "client_code": "КИ-1", "contact_way": "change", "place_area": "UA80",
+        "contact_channel": "email", "contact_address": "a@example.org", "need_food_parcel": "1",
+        "hours_from": "", "hours_to": "", "safe_hours": "1",
+    }  # fmt: skip
+    answer = await browser.post(path, **typed)
+    assert answer.status_code == 422
+    before, _, after = main_of(answer.text).partition('id="f-hours_from"')
+    assert re.findall(r"<details[^>]*>", before)[-1].endswith(" open>")
+    assert "untick “These hours are safe”" in after.partition("</div>")[0]
+    for name in ("hours_from", "hours_to"):
+        assert re.search(rf'id="f-{name}"[^>]* value=""', answer.text)
+
+
+async def test_no_hours_are_proposed_to_somebody_who_named_none(browser: "Browser") -> None:
+    await browser.sign_in(Role.CASEWORKER)
+    contact = {"channel": "email", "address": "a@example.org", "marks": ["channel"]}
+    browser.desk.region.answers[f"GET /v1/persons/{PERSON}"] = (
+        200,
+        KNOWN.model_dump(mode="json") | {"details": {"contact": contact}},
+    )
+    page = (await browser.get(f"/people/{PERSON}")).text
+    assert re.search(r'id="f-hours_from"[^>]* value=""', page)
+    assert re.search(r'id="f-hours_to"[^>]* value=""', page)
 
 
 @pytest.mark.parametrize(

@@ -73,16 +73,56 @@ def test_the_hour_of_an_exposure_is_asked_where_hours_count() -> None:
     assert request(exposed_pep="yesterday")[1].faults == {"exposed_pep": "moment"}
 
 
+TEN_TO_SIX = {"hours_from": "10:00", "hours_to": "18:00"}
+
+
 @given(marked=st.sets(st.sampled_from(SAFE)))
 def test_a_contact_is_safe_only_with_all_three_marks(marked: set[str]) -> None:
     body, _ = _request(
-        need_food_parcel="1", contact_address="+380501112233", **dict.fromkeys(marked, "1")
+        need_food_parcel="1",
+        contact_address="+380501112233",
+        **TEN_TO_SIX,
+        **dict.fromkeys(marked, "1"),
     )
     contact = body["person"]["contact"]
     assert contact["safe"] is (marked == set(SAFE))
     assert {f"safe_{each}" for each in contact["marks"]} == marked
     assert contact["wording"] == "neutral"
     assert "consents" not in body["person"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "faults"),
+    [
+        ({"hours_from": "", "hours_to": "", "safe_hours": "1"}, {"hours_from": "no_hours"}),
+        ({"safe_hours": "1"}, {"hours_from": "no_hours"}),
+        ({"hours_from": "", "hours_to": "18:00"}, {"hours_from": "missing"}),
+        ({"hours_from": "10:00", "hours_to": "", "safe_hours": "1"}, {"hours_to": "missing"}),
+        ({"hours_from": "10:00", "hours_to": "10:00"}, {"hours_to": "hours"}),
+        ({"hours_from": "", "hours_to": ""}, {}),
+        (TEN_TO_SIX, {}),
+    ],
+)
+def test_hours_that_were_cleared_are_no_others(
+    fields: dict[str, str], faults: dict[str, str]
+) -> None:
+    safe = {"safe_channel": "1", "safe_wording": "1"}
+    body, form = _request(
+        need_food_parcel="1",
+        contact_address="+380501112233",
+        contact_channel="sms",
+        **safe,
+        **fields,
+    )
+    assert form.faults == faults
+    contact = body["person"]["contact"]
+    named = {each: time for each in TEN_TO_SIX if (time := fields.get(each))}
+    assert {each: contact[each] for each in TEN_TO_SIX if each in contact} == named
+    if not faults:
+        stored = RequestIn.model_validate(body).person
+        assert stored is not None
+        assert stored.contact is not None
+        assert not stored.contact.safe
 
 
 @given(marked=st.sets(st.sampled_from(SAFE)), agrees=st.booleans())
@@ -92,6 +132,7 @@ def test_what_keeps_a_contact_from_being_used_is_named(marked: set[str], agrees:
         need_food_parcel="1",
         contact_channel="sms",
         contact_address="+380501112233",
+        **TEN_TO_SIX,
         **fields,
     )
     stored = RequestIn.model_validate(body).person

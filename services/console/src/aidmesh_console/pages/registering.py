@@ -119,18 +119,31 @@ def _contact(form: Form) -> dict[str, Any] | None:
     if address is None:
         return None
     marks = [each.removeprefix("safe_") for each in SAFE if form.checked(each)]
-    hours_from, hours_to = form.text("hours_from") or "09:00", form.text("hours_to") or "20:00"
-    if hours_from == hours_to:
+    hours_from, hours_to = _hours(form)
+    return filled(
+        {
+            "channel": form.text("contact_channel") or CHANNELS[0],
+            "address": address,
+            "hours_from": hours_from,
+            "hours_to": hours_to,
+            "wording": form.text("wording") or "neutral",
+            "safe": len(marks) == len(SAFE),
+            "marks": marks,
+        }
+    )
+
+
+def _hours(form: Form) -> tuple[str | None, str | None]:
+    """The hours as they stand in the form: the person agreed to no others, and perhaps to none."""
+    hours_from, hours_to = form.text("hours_from"), form.text("hours_to")
+    if hours_from is None and hours_to is None:
+        if form.checked("safe_hours"):
+            form.faults["hours_from"] = "no_hours"
+    elif hours_from is None or hours_to is None:
+        form.faults["hours_from" if hours_from is None else "hours_to"] = "missing"
+    elif hours_from == hours_to:
         form.faults["hours_to"] = "hours"
-    return {
-        "channel": form.text("contact_channel") or CHANNELS[0],
-        "address": address,
-        "hours_from": hours_from,
-        "hours_to": hours_to,
-        "wording": form.text("wording") or "neutral",
-        "safe": len(marks) == len(SAFE),
-        "marks": marks,
-    }
+    return hours_from, hours_to
 
 
 def lacking_of(person: Person) -> tuple[str, ...]:
