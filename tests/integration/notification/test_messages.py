@@ -20,7 +20,7 @@ from aidmesh_contracts.ids import PersonId
 from aidmesh_contracts.intake import PersonErasedV1
 from aidmesh_notification.channels import FileOutlet, NotSent
 from aidmesh_notification.domain.cards import Channel
-from aidmesh_notification.domain.hours import Window
+from aidmesh_notification.domain.hours import parse_hours
 from aidmesh_notification.handlers.sweeping import queue_digests, settle_cut_short
 from aidmesh_notification.sender import Opener, Sender
 from aidmesh_notification.store import restoring
@@ -62,7 +62,15 @@ async def test_plain_wording_is_used_when_marked_safe_but_never_for_sensitive_ne
     assert "Canary Organization" not in neutral
 
 
-@pytest.mark.parametrize("unsafe", [{"safe": False}, {"address": None}, {"hours_from": "10:00"}])
+@pytest.mark.parametrize(
+    "unsafe",
+    [
+        {"safe": False},
+        {"address": None},
+        {"hours_from": None},
+        {"hours_from": None, "hours_to": None},
+    ],
+)
 async def test_without_a_safe_contact_somebody_tells_in_person(
     world: World, unsafe: dict[str, Any]
 ) -> None:
@@ -127,20 +135,18 @@ async def test_an_erased_person_gets_nothing_and_no_late_card_brings_them_back(
 
 async def test_outside_safe_hours_a_message_waits_for_the_next_opening(world: World) -> None:
     person = uuid4()
-    local = (await _now(world)).astimezone(KYIV)
-    opens_min = ((local.hour + 2) * 60) % 1440
-    window = Window(opens_min, (opens_min + 60) % 1440 or 1440)
-    await world.take(world.card(person))
+    later = await _hours_later(world)
+    await world.take(world.card(person, **later))
     await world.take(ready(person))
-    await world.sender(default_hours=window).run_once()
+    await world.sender().run_once()
     [row] = await world.messages()
     assert row["state"] == "queued"
-    assert window.holds(row["due_at"])
+    assert parse_hours(**later).holds(row["due_at"])
     assert world.recorder.sent == []
-    assert await world.sender(default_hours=window).run_once() == 0
+    assert await world.sender().run_once() == 0
     # A card with other hours is looked at at once.
     await world.take(world.card(person, 2, hours_from="00:00", hours_to="24:00"))
-    await world.sender(default_hours=window).run_once()
+    await world.sender().run_once()
     assert len(world.recorder.sent) == 1
 
 
@@ -176,8 +182,8 @@ class Asleep(Recorder):
 async def test_what_a_machine_slept_over_is_decided_on_anew(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(3):
-        person = uuid4()
+    people = [uuid4() for _ in range(3)]
+    for person in people:
         await world.take(world.card(person))
         await world.take(ready(person))
     asleep = Asleep(monkeypatch, world)
@@ -189,11 +195,19 @@ async def test_what_a_machine_slept_over_is_decided_on_anew(
         ("queued", 0), ("queued", 0), ("sent", 1),
     ]  # fmt: skip
     # The hours of those who are left are looked at again.
-    local = (await _now(world)).astimezone(KYIV)
-    opens_min = ((local.hour + 2) * 60) % 1440
-    window = Window(opens_min, (opens_min + 60) % 1440 or 1440)
-    await world.sender({Channel.EMAIL: asleep}, default_hours=window).run_once()
+    later = await _hours_later(world)
+    await world.take(*(world.card(person, 2, **later) for person in people))
+    await world.sender({Channel.EMAIL: asleep}).run_once()
     assert len(asleep.sent) == 1
+
+
+async def _hours_later(world: World) -> dict[str, str]:
+    """An hour of the day, by the clocks of Kyiv, that begins an hour from now or later."""
+    hour = (await _now(world)).astimezone(KYIV).hour
+    return {
+        "hours_from": f"{(hour + 2) % 24:02}:00",
+        "hours_to": f"{(hour + 3) % 24 or 24:02}:00",
+    }
 
 
 async def _now(world: World) -> datetime:

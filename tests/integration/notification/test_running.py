@@ -32,8 +32,6 @@ async def test_a_ready_need_is_told_through_real_servers(
             nats_url=nats_region.url,
             nats_seed_file=nats_region.seed_file("notification"),
             keys_dir=keys_dir,
-            hours_from="00:00",
-            hours_to="24:00",
             spool_path=spool,
         )
     )

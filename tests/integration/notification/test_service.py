@@ -58,8 +58,6 @@ async def built(database: DatabaseFactory, keys_dir: Path, tmp_path: Path) -> As
             database_url=SecretStr(await database("notification")),
             keys_dir=keys_dir,
             organization="Canary Organization",
-            hours_from="00:00",
-            hours_to="24:00",
             spool_path=tmp_path / "spool.jsonl",
         )
     )

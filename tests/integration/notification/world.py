@@ -21,11 +21,8 @@ from aidmesh_notification import consumers
 from aidmesh_notification.channels import Outlet
 from aidmesh_notification.checks import CHECKS
 from aidmesh_notification.domain.cards import Channel
-from aidmesh_notification.domain.hours import Window
 from aidmesh_notification.sender import Sender
 from aidmesh_notification.texts import Rendered, load_templates
-
-ALWAYS = Window(0, 24 * 60)
 
 
 class Recorder:
@@ -69,7 +66,6 @@ class World:
         self,
         outlets: dict[Channel, Outlet] | None = None,
         *,
-        default_hours: Window = ALWAYS,
         batch_max: int = 512,
         tries_max: int = 3,
         outage_s_max: float = 0.001,
@@ -79,7 +75,6 @@ class World:
             lambda: partial(unseal, self.key),
             {Channel.EMAIL: self.recorder} if outlets is None else outlets,
             load_templates("Canary Organization"),
-            default_hours,
             batch_max=batch_max,
             call_ms_max=1000,
             tries_max=tries_max,
@@ -99,8 +94,8 @@ class World:
             "language": "en",
             "channel": "email",
             "address": "canary.person@example.org",
-            "hours_from": None,
-            "hours_to": None,
+            "hours_from": "00:00",
+            "hours_to": "24:00",
             "wording": "neutral",
             "safe": True,
         }

@@ -13,7 +13,6 @@ from aidmesh_contracts.pickup import ends_at
 from aidmesh_notification.domain.cards import Channel, Reach, reach_of, read_card
 from aidmesh_notification.domain.hours import DAY_MIN, Window
 from aidmesh_notification.domain.sending import (
-    DEFAULT_HOURS,
     Queued,
     Retry,
     Send,
@@ -26,11 +25,10 @@ from aidmesh_notification.domain.sending import (
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
 moments = st.integers(0, 366 * DAY_MIN).map(lambda minutes: START + timedelta(minutes=minutes))
-windows = st.one_of(
-    st.none(),
+windows = (
     st.tuples(st.integers(0, DAY_MIN - 1), st.integers(0, DAY_MIN))
     .filter(lambda pair: pair[0] != pair[1])
-    .map(lambda pair: Window(*pair)),
+    .map(lambda pair: Window(*pair))
 )
 reaches = st.builds(
     Reach,
@@ -63,7 +61,7 @@ def test_only_a_wanted_message_to_a_safe_contact_at_a_safe_hour_goes_out(
         assert not erased
         assert decision.reach is reach
         assert now < message.expires_at
-        assert (decision.reach.hours or DEFAULT_HOURS).holds(now)
+        assert decision.reach.hours.holds(now)
         assert decision.wording == "neutral" or (
             decision.reach.wording == "plain" and not message.sensitive
         )
@@ -164,6 +162,7 @@ def test_whatever_is_missing_or_odd_makes_a_contact_unsafe() -> None:
         {"channel": "pigeon"},
         {"address": None},
         {"hours_from": None},
+        {"hours_from": None, "hours_to": None},
         {"hours_to": "later"},
         {"hours_from": "10:00", "hours_to": "10:00"},
     ):

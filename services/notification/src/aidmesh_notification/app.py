@@ -35,7 +35,6 @@ def build(settings: Settings | None = None) -> Service:
         lambda: keys.opener(NOTIFICATION),
         outlets,
         templates,
-        parse_hours(settings.hours_from, settings.hours_to),
         batch_max=settings.send_batch_max,
         call_ms_max=settings.offer_ms_max + settings.send_ms_max,
         tries_max=settings.tries_max,

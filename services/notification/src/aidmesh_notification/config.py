@@ -17,7 +17,6 @@ class Settings(ServiceSettings):
 
     Attributes:
         organization: how plain texts sign; neutral ones never do.
-        hours_from, hours_to: `HH:MM` in Europe/Kyiv, for people who named no hours.
         message_hours_max: a message not sent by then is told in person.
         send_batch_max: messages marked `sending` in one transaction at most.
         offer_ms_max: how long a channel may take until it asks for the text; a message that got no
@@ -43,8 +42,6 @@ class Settings(ServiceSettings):
     model_config = settings_config("notification")
 
     organization: str = Field(default="Aidmesh", min_length=1, max_length=60)
-    hours_from: TimeOfDay = "09:00"
-    hours_to: Annotated[str, Field(pattern=rf"{TIME_OF_DAY}|^24:00$")] = "20:00"
     message_hours_max: int = Field(default=72, ge=1, le=24 * 30)
     send_batch_max: int = Field(default=512, ge=1, le=2000)
     offer_ms_max: int = Field(default=10_000, ge=100, le=60_000)

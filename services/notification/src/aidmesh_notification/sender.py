@@ -23,7 +23,6 @@ from aidmesh_contracts.ids import MessageId, NeedId
 from aidmesh_contracts.notification import MessageSentV1
 from aidmesh_notification.channels import Interrupted, NotSent, Outlet, Unreachable
 from aidmesh_notification.domain.cards import Channel, Reach, reach_of, read_card
-from aidmesh_notification.domain.hours import Window
 from aidmesh_notification.domain.outages import Passage, look_again, seen_away
 from aidmesh_notification.domain.sending import (
     Reason,
@@ -100,7 +99,6 @@ class Sender:
     Args:
         opener: gives what opens contact cards; both raise `Locked` without the key.
         outlets: the channels that are set up.
-        default_hours: for people who named no hours of their own.
         call_ms_max: how long an outlet takes over one message at most.
         outage_s_max: a channel that is away is tried again at the latest after that.
     """
@@ -111,7 +109,6 @@ class Sender:
         opener: Callable[[], Opener],
         outlets: Mapping[Channel, Outlet],
         templates: Templates,
-        default_hours: Window,
         *,
         batch_max: int,
         call_ms_max: int,
@@ -123,7 +120,6 @@ class Sender:
         self._opener = opener
         self._outlets = dict(outlets)
         self._templates = templates
-        self._default_hours = default_hours
         self._batch_max = batch_max
         self._call_s_max = call_ms_max / 1000
         self._tries_max = tries_max
@@ -218,7 +214,6 @@ class Sender:
                 over=message.over,
                 erased=message.erased,
                 reach=None if message.over or message.erased else _reach(message, opened),
-                default_hours=self._default_hours,
             )
             if isinstance(decision, Send) and not self._can_send(queued.template, decision):
                 decision = Suppress("rejected")

@@ -29,7 +29,7 @@ class Card(BaseModel):
     """What intake sealed. Until `safe` is set, the person is told in person.
 
     Attributes:
-        hours_from, hours_to: `HH:MM` in Europe/Kyiv; None for the region's default hours.
+        hours_from, hours_to: `HH:MM` in Europe/Kyiv that the person agreed to.
         wording: `neutral` says nothing about the organization or the help; `plain` may.
     """
 
@@ -52,7 +52,7 @@ class Reach:
 
     channel: Channel
     address: PersonalText
-    hours: Window | None
+    hours: Window
     language: str
     wording: Literal["neutral", "plain"]
 
@@ -64,15 +64,11 @@ def reach_of(card: Card) -> Reach | None:
     """
     if not card.safe or card.channel is None or card.address is None:
         return None
-    if (card.hours_from is None) != (card.hours_to is None):
+    if card.hours_from is None or card.hours_to is None:
         return None
     try:
         channel = Channel(card.channel)
-        hours = (
-            None
-            if card.hours_from is None or card.hours_to is None
-            else parse_hours(card.hours_from, card.hours_to)
-        )
+        hours = parse_hours(card.hours_from, card.hours_to)
     except ValueError:
         return None
     return Reach(channel, card.address, hours, language_of(card.language), card.wording)

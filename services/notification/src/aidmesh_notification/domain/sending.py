@@ -6,12 +6,11 @@ else holds by now, or about help that was withdrawn.
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from typing import Literal
 from uuid import UUID
 
 from aidmesh_contracts.pickup import ends_at
 from aidmesh_notification.domain.cards import Reach
-from aidmesh_notification.domain.hours import Window
 
 Wording = Literal["neutral", "plain"]
 State = Literal[
@@ -22,7 +21,6 @@ Reason = Literal[
     "undelivered",
 ]  # fmt: skip
 Report = Literal["delivered", "failed"]
-DEFAULT_HOURS: Final = Window(9 * 60, 20 * 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,6 @@ def decide(
     over: bool,
     erased: bool,
     reach: Reach | None,
-    default_hours: Window = DEFAULT_HOURS,
 ) -> Decision:
     """Decide on one message.
 
@@ -103,7 +100,6 @@ def decide(
         over: the attempt it speaks of was withdrawn, or the person knows already.
         erased: the person's data was erased.
         reach: how the person may be reached safely, by the newest card; None for not at all.
-        default_hours: for people who named no hours of their own.
     """
     if over:
         return Suppress("superseded")
@@ -113,7 +109,7 @@ def decide(
         return Suppress("expired")
     if reach is None:
         return Suppress("no_safe_contact")
-    opening = (reach.hours or default_hours).next_opening(now)
+    opening = reach.hours.next_opening(now)
     if opening >= message.expires_at:
         # Waiting would only make the person learn of it later.
         return Suppress("expired")
