@@ -3,10 +3,11 @@
 import asyncio
 import base64
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from aidmesh_chassis.auth import Role
@@ -14,6 +15,7 @@ from aidmesh_chassis.keys import NOTIFICATION
 from aidmesh_contracts.intake import ContactSealedV1
 from aidmesh_intake.store import households as household_store
 from aidmesh_intake.store import persons as person_store
+from aidmesh_intake.store.persons import PersonRow
 from integration.intake.world import World, only
 from support.waiting import eventually
 
@@ -239,6 +241,30 @@ async def test_who_is_merged_while_a_request_by_their_code_waits(world: World) -
     assert (await asking)["field"] == "client_code"
     again = await world.request("food_parcel", "two")
     assert (await world.need(again))["person_id"] == first
+
+
+async def test_who_is_erased_while_a_request_by_their_code_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = person_store.insert
+
+    async def late(conn: asyncpg.Connection, persons: Sequence[PersonRow]) -> set[UUID]:
+        # Somebody else registers them first, and erases them before they are locked here.
+        monkeypatch.setattr(person_store, "insert", insert)
+        first = await person(world, "one")
+        taken = await insert(conn, persons)
+        await world.post(f"/v1/persons/{first}:erase", None, Role.LEAD)
+        return taken
+
+    monkeypatch.setattr(person_store, "insert", late)
+    body = {
+        "person": {"client_code": "one"},
+        "needs": [{"kind": "food_parcel", "place_area": "UA80"}],
+    }
+    refused = await world.post("/v1/requests", body, status=409)
+    assert (refused["type"], refused["field"]) == ("urn:aidmesh:problem:conflict", "client_code")
+    again = await world.request("food_parcel", "one")
+    assert await world.state(again) == "approved"
 
 
 async def started(world: World, step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

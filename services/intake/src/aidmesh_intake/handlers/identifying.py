@@ -170,9 +170,13 @@ async def _register(tx: Tx, newcomer_of: Mapping[UUID, _Newcomer]) -> dict[UUID,
     row_of = {each.row.id: each.row for each in newcomer_of.values()}
     taken = await person_store.insert(tx.conn, list(row_of.values()))
     if len(taken) < len(row_of):
-        codes = {row.id: row.code_lookup for row in row_of.values() if row.code_lookup is not None}
-        late = await _lock_late(tx, list(codes.values()), taken)
-        row_of |= {each: late[code] for each, code in codes.items() if each not in taken}
+        codes = {
+            row.id: row.code_lookup
+            for row in row_of.values()
+            if row.id not in taken and row.code_lookup is not None
+        }
+        late = await _lock_late(tx, list(codes.values()))
+        row_of |= {each: late[code] for each, code in codes.items()}
     return {draft_id: row_of[each.row.id] for draft_id, each in newcomer_of.items()}
 
 
@@ -262,21 +266,21 @@ async def _lock_known(
     return locked, now
 
 
-async def _lock_late(
-    tx: Tx, lookups: Sequence[bytes], taken: Collection[UUID]
-) -> dict[bytes, PersonRow]:
+async def _lock_late(tx: Tx, lookups: Sequence[bytes]) -> dict[bytes, PersonRow]:
     """Lock whom somebody else registered under these codes, without waiting: it is late for it.
 
     Raises:
-        Problem: one of them was erased or merged already.
+        Problem: one of them was erased or merged already, or has another code.
         asyncpg.LockNotAvailableError: somebody holds one of them; the transaction is to be run
             again.
     """
     found = {
         lookup: person.id
         for lookup, person in (await person_store.by_codes(tx.conn, lookups)).items()
-        if person.id not in taken
     }
+    if len(found) < len(lookups):
+        # Asked again, the code is free for somebody new.
+        raise Problem(CONFLICT, field="client_code")
     locked = await person_store.lock_free(tx.conn, list(found.values()))
     if any(each.erased_at or each.merged_into for each in locked.values()):
         raise Problem(CONFLICT, field="client_code")
