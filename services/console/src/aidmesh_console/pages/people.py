@@ -220,10 +220,11 @@ def _values(person: Person) -> Mapping[str, str]:
         "origin_area": person.origin_area,
         "contact_channel": contact and contact.channel,
         "contact_address": contact and contact.address.reveal(),
-        # No hours are proposed to somebody who named none.
-        "hours_from": contact and (contact.hours_from or ""),
-        "hours_to": contact and (contact.hours_to or ""),
         "wording": contact and contact.wording,
         **{f"consent_{each}": "1" for each in person.consents},
     }
-    return {name: text for name, text in texts.items() if text is not None}
+    hours = {}
+    if contact is not None:
+        # Empty ones are kept: no hours are proposed to somebody who named none.
+        hours = {"hours_from": contact.hours_from or "", "hours_to": contact.hours_to or ""}
+    return {name: text for name, text in texts.items() if text} | hours
