@@ -16,6 +16,7 @@ from aidmesh_contracts.streams import Stream
 from aidmesh_intake.checks import CHECKS
 from aidmesh_intake.store import elsewhere as store
 from integration.intake.referred import ASKED_ON, LVIV, Two
+from integration.intake.test_one_person import person
 from integration.intake.world import KYIV, World, grew, only, refused
 
 TODAY = day_of(datetime.now(UTC))
@@ -37,7 +38,9 @@ def free_beds(*free: int, version: int = 1, hours_old: int = 0) -> CapacityChang
     )
 
 
-async def guest(world: World, *, agrees: bool = True, kind: str = "shelter_night") -> UUID:
+async def guest(
+    world: World, *, agrees: bool = True, kind: str = "shelter_night", **who: str
+) -> UUID:
     """Somebody for whom there is no bed here tonight."""
     body = {
         "for_whom": "person",
@@ -46,7 +49,8 @@ async def guest(world: World, *, agrees: bool = True, kind: str = "shelter_night
             "chosen_name": "Canary",
             "area": KYIV,
             "consents": {"referral": str(ASKED_ON)} if agrees else {},
-        },
+        }
+        | who,
         "needs": [
             {
                 "kind": kind,
@@ -136,6 +140,19 @@ async def test_free_beds_elsewhere_are_proposed_to_those_who_agreed(
     )
     await hear(world, closed)
     assert await fits(world) == []
+
+
+async def test_what_nobody_knows_whose_it_is_is_not_proposed(two: Two) -> None:
+    world = two.kyiv.world
+    record = await person(world, "other")
+    await world.merge(record, await person(world, "root", consents={"referral": str(ASKED_ON)}))
+    need_id = await guest(world, client_code="other")
+    await hear(world, free_beds(9))
+    assert await fits(world) == [need_id]
+    await world.post(f"/v1/persons/{record}:unmerge", None, Role.LEAD)
+    assert await fits(world) == []
+    await world.post(f"/v1/needs/{need_id}:settle", {"reason": "theirs"})
+    assert await fits(world) == [need_id]
 
 
 async def test_nothing_is_proposed_of_the_dark_or_by_old_news(two: Two) -> None:

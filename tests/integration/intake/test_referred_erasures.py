@@ -18,6 +18,7 @@ from aidmesh_contracts.intake_referrals import (
 )
 from aidmesh_intake.handlers import merging, restoring
 from integration.intake.referred import ASKED_ON, LVIV, Two, wait_for_parcel
+from integration.intake.test_elsewhere import nothing_here
 from integration.intake.test_one_person import AGREED, person, started
 from integration.intake.world import only
 
@@ -201,6 +202,65 @@ async def test_what_is_parted_by_a_restore_is_not_offered_in_anothers_name(two: 
     assert await two.status("kyiv", own) == "offered"
     await kyiv.world.post(f"/v1/persons/{root}:erase", None, Role.LEAD)
     assert await kyiv.value(SAID_OF_PEOPLE) == 0
+
+
+async def asked_for_as_one(two: Two) -> tuple[UUID, str, UUID, UUID]:
+    """A need that was asked for by the code of another, and is offered in the name of who stood
+    for both.
+
+    Returns:
+        the need, the other's record, the offer, and one of what was asked for before.
+    """
+    kyiv, agreed = two.kyiv, {"referral": str(ASKED_ON)}
+    root = {"chosen_name": "Root", "client_code": "root"}
+    own = await wait_for_parcel(kyiv, "UA80", agreed, ASKED_ON, **root)
+    other = await person(kyiv.world, "other")
+    await kyiv.world.merge(other, str(await kyiv.person_of(own)))
+    before = await two.offer(own)
+    need_id = await wait_for_parcel(kyiv, "UA80", {}, ASKED_ON, client_code="other")
+    assert await kyiv.person_of(need_id) == await kyiv.person_of(own)
+    # They have had theirs this month.
+    despite = {"override_reason": "shares_with_neighbors"}
+    await kyiv.world.post(f"/v1/needs/{need_id}:approve", despite, Role.LEAD)
+    await nothing_here(kyiv.world)
+    return need_id, other, await two.offer(need_id), before
+
+
+async def test_what_was_asked_for_as_one_is_offered_to_nobody_before_somebody_has_looked(
+    two: Two,
+) -> None:
+    kyiv, lviv = two.kyiv, two.lviv
+    need_id, other, referral_id, before = await asked_for_as_one(two)
+    await two.exchange()
+    theirs = await two.take(referral_id)
+    await lviv.hold_all(await lviv.world.published())
+    await kyiv.world.post(f"/v1/persons/{other}:unmerge", None, Role.LEAD)
+    assert await two.status("kyiv", referral_id) == "withdrawn"
+    assert await two.status("kyiv", before) == "offered"
+    seen = await kyiv.world.need(need_id)
+    assert (seen["state"], seen["attention"]) == ("waitlisted", "parted")
+    # Lviv had said yes already, and hears that it is not to serve them.
+    await two.exchange()
+    assert await two.status("lviv", referral_id) == "withdrawn"
+    assert await lviv.world.sweep("ended_referrals") == 1
+    assert await lviv.world.state(theirs) == "cancelled"
+    assert await kyiv.world.state(need_id) == "waitlisted"
+    refer = {"to_region": "lviv", "place_area": LVIV}
+    refused = await kyiv.world.post(f"/v1/needs/{need_id}:refer", refer, status=409)
+    assert refused["rule"] == "whose_is_open"
+    await kyiv.world.post(f"/v1/needs/{need_id}:settle", {"reason": "theirs"})
+    await two.offer(need_id)
+
+
+async def test_what_was_asked_for_as_one_is_looked_at_where_a_restore_parts_them(two: Two) -> None:
+    kyiv = two.kyiv
+    need_id, other, referral_id, before = await asked_for_as_one(two)
+    async with kyiv.world.db.transaction() as tx:
+        stays = await restoring.part(tx, [Erasure(tx.now, "record", UUID(other))])
+    assert stays == [await kyiv.person_of(need_id)]
+    assert await two.status("kyiv", referral_id) == "withdrawn"
+    assert await two.status("kyiv", before) == "offered"
+    assert (await kyiv.world.need(need_id))["attention"] == "parted"
 
 
 async def test_an_erasure_crosses_the_acceptance(two: Two) -> None:

@@ -185,6 +185,18 @@ async def test_whose_it_is_is_said_of_what_was_asked_for_while_two_were_one(
     assert (called, body) == (f"/v1{path}:settle", {"reason": "theirs"})
 
 
+async def test_it_is_referred_to_nobody_before_somebody_has_said_whose_it_is(
+    browser: "Browser",
+) -> None:
+    path = f"/needs/{number('parcel')}"
+    await browser.sign_in(Role.CASEWORKER)
+    for attention, may in ((None, True), ("parted", False)):
+        row = need("parcel", "food_parcel", "waitlisted", attention=attention)
+        browser.desk.region.answers[f"GET /v1{path}"] = (200, whole(row))
+        page = (await browser.get(path)).text
+        assert (f'href="/referrals/of/{number("parcel")}"' in page) is may
+
+
 async def test_a_conflict_of_what_ended_is_something_to_do(browser: "Browser") -> None:
     path = f"/needs/{number('parcel')}"
     row = need("parcel", "food_parcel", "cancelled", attention="told_to_come")

@@ -118,6 +118,7 @@ def test_only_what_waits_with_consent_is_offered() -> None:
         (replace(one, ask=CASH), AGREED, "not_of_this_kind"),
         (offer(one).need.need, AGREED, "offered_elsewhere"),
         (replace(one, pending=True), AGREED, "not_waiting"),
+        (replace(one, attention="parted"), AGREED, "whose_is_open"),
     ):
         with pytest.raises(NotAllowed) as error:
             referral.offer(refused, consents, ReferralId(UUID(int=1)), "lviv", NOW)

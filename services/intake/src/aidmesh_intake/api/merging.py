@@ -119,7 +119,8 @@ async def unmerge(person_id: UUID, ctx: Ctx, caller: Lead, once: Once) -> Respon
 
     Each need stays with its own record. What was asked for since the merge was confirmed, by
     whichever code, is of the record that stood for both: what is open of it is under attention
-    (`parted`) until somebody has looked whose it is, and told in person.
+    (`parted`) until somebody has looked whose it is, and told in person. What of it, or of this
+    record's, other regions were offered is withdrawn.
     """
     vault = ctx.vault.open()
     async with ctx.database.transaction() as tx:

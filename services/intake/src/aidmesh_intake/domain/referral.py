@@ -31,7 +31,7 @@ from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import CLOSED, Decision, Need, NotAllowed, State, Wait
 from aidmesh_intake.domain.persons import Consents, Details
 from aidmesh_intake.domain.records import replace
-from aidmesh_intake.domain.steps import SOURCE_GONE, close, moved, progress, waitlisted
+from aidmesh_intake.domain.steps import PARTED, SOURCE_GONE, close, moved, progress, waitlisted
 
 OFFER_HOURS: Final = 24
 OFFER_HOURS_MAX: Final = 24 * 7
@@ -165,7 +165,7 @@ def offer(
 
     Raises:
         NotAllowed: it does not wait, is no single person's, is itself here on trial, pays out
-            money, or the person did not agree.
+            money, nobody has looked yet whose it is, or the person did not agree.
     """
     if need.state is not State.WAITLISTED or need.pending:
         raise NotAllowed("not_waiting")
@@ -173,6 +173,8 @@ def offer(
         raise NotAllowed("offered_elsewhere")
     if need.for_whom is not ForWhom.PERSON or (need.ask.money and need.ask.money.by == "payout"):
         raise NotAllowed("not_of_this_kind")
+    if need.attention == PARTED:
+        raise NotAllowed("whose_is_open")
     if "referral" not in consents:
         raise NotAllowed("no_consent_to_referral")
     waits = replace(need, wait=Wait.OFFERED, retry_at=None)

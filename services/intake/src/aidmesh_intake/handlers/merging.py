@@ -5,6 +5,7 @@ merge back parts them as they were. What was asked for meanwhile is written for 
 both; whose it is, a person has to say.
 """
 
+from collections.abc import Collection
 from uuid import UUID, uuid4
 
 from aidmesh_chassis.db import Tx
@@ -89,7 +90,8 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
     Each need stays with its own record. What was asked for since the merge is of whoever stood for
     both, by whichever code they came: what is open of it is to be looked at, and told in person.
     The contact is used again, as far as its marks and consents allow. What other regions were
-    offered of this record's is taken back: the offers name whoever stood for it.
+    offered of this record's is taken back, for the offers name whoever stood for it; so is what
+    they were offered of what is to be looked at.
 
     Raises:
         Problem: it is not there, was erased, or stands for itself.
@@ -112,9 +114,7 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
     await persons.part(tx.conn, person_id, behind)
     # This locks all that is open of theirs, so also what is offered.
     await households.part(tx, [person_id, root], staff_id)
-    await referring.withdraw_all(tx, [person_id], staff_id)
-    doubted = await lock_needs(tx, await store.asked_since(tx.conn, merge.id))
-    await apply(tx, [Change(each, parting.doubt(each)) for each in doubted.values()], staff_id)
+    await look_at(tx, [person_id], [merge.id], staff_id)
     await _seal(tx, vault, person, usable=True)
     tx.emit(
         PersonUnmergedV1(
@@ -123,6 +123,23 @@ async def unmerge(tx: Tx, vault: OpenVault, person_id: UUID, staff_id: UUID) -> 
             merge_no=merge.merge_no or 1,
         )
     )
+
+
+async def look_at(
+    tx: Tx, person_ids: Collection[UUID], merge_ids: Collection[UUID], staff_id: UUID
+) -> None:
+    """Have looked at what was asked for while merges were in force that are taken back now.
+
+    What other regions were offered in the wrong name, or perhaps in the wrong one, is withdrawn.
+
+    Args:
+        person_ids: records that others stood for.
+        merge_ids: merges, of whoever stood for both.
+    """
+    asked = await store.asked_since(tx.conn, merge_ids)
+    await referring.withdraw_all(tx, person_ids, staff_id, asked)
+    doubted = await lock_needs(tx, asked)
+    await apply(tx, [Change(each, parting.doubt(each)) for each in doubted.values()], staff_id)
 
 
 async def _both(tx: Tx, person_id: UUID, into_id: UUID) -> tuple[PersonRow, PersonRow]:

@@ -102,12 +102,17 @@ async def withdraw(tx: Tx, referral_id: UUID, staff_id: UUID) -> Offer:
     return step.offer
 
 
-async def withdraw_all(tx: Tx, person_ids: Collection[UUID], staff_id: UUID) -> None:
+async def withdraw_all(
+    tx: Tx, person_ids: Collection[UUID], staff_id: UUID, need_ids: Collection[UUID] = ()
+) -> None:
     """Take back whatever stands for persons and records merged into theirs; hold the persons.
 
     So it is where they do not agree any more, or where it may tell of somebody else.
+
+    Args:
+        need_ids: of others, for whom the same is taken back.
     """
-    needs, offers = await _lock(tx, await store.open_of(tx.conn, person_ids))
+    needs, offers = await _lock(tx, await store.open_of(tx.conn, person_ids, need_ids))
     await _save(
         tx,
         [

@@ -8,7 +8,8 @@ from aidmesh_chassis.erasures import Erasure, Journal
 from aidmesh_chassis.problems import NOT_FOUND, Problem
 from aidmesh_contracts.ids import PersonId, derive_id
 from aidmesh_contracts.intake import PersonUnmergedV1
-from aidmesh_intake.handlers import erasing, referring
+from aidmesh_intake.handlers import erasing
+from aidmesh_intake.handlers.merging import look_at
 from aidmesh_intake.store import merging, persons
 
 STAFF = derive_id("staff", "restore")
@@ -21,7 +22,8 @@ async def part(tx: Tx, erasures: Collection[Erasure]) -> list[UUID]:
 
     Whoever erases a person erases all their records, so these were parted since the backup. The
     contact of one that stays is not used before somebody enters it anew: sealing takes a key. What
-    is offered of it to other regions is taken back, since it may name whoever is to be erased.
+    is offered of it to other regions is taken back, since it may name whoever is to be erased. What
+    one that stood for both was asked for since may be of whoever is to be erased, and is looked at.
 
     Returns:
         the records that were parted and stay.
@@ -42,7 +44,8 @@ async def part(tx: Tx, erasures: Collection[Erasure]) -> list[UUID]:
             )
         )
     stay = {merge.person_id for merge in undone} - named
-    await referring.withdraw_all(tx, sorted(stay), STAFF)
+    asked_of = [merge.id for merge in undone if merge.into_id not in named]
+    await look_at(tx, sorted(stay), asked_of, STAFF)
     return sorted(ends - named)
 
 

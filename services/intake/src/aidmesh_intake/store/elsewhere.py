@@ -29,6 +29,7 @@ _SEEKERS: Final = """
                 AND past.changed_at > now() - interval '1 day'))
            OR r.id IS NOT NULL)
       AND p.consents ? 'referral' AND p.erased_at IS NULL
+      AND n.attention IS DISTINCT FROM 'parted'
 """
 _IN_LINE: Final = "r.id IS NULL, n.priority DESC, n.asked_on, n.queue_no, n.id"
 
@@ -114,7 +115,8 @@ async def seekers(conn: asyncpg.Connection, today: date) -> list[Seeker]:
     """Needs that wait for a place and whose person agreed to be referred, as they come in line.
 
     With those that are offered already: they take up what is free there. No need is among them
-    that was refused or withdrawn within a day, nor anybody erased.
+    that was refused or withdrawn within a day, nor one of which nobody knows whose it is, nor
+    anybody erased.
     """
     rows = await conn.fetch(
         f"""

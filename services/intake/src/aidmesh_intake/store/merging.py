@@ -88,25 +88,25 @@ async def behind(conn: asyncpg.Connection, person_id: UUID) -> list[UUID]:
     return [row["person_id"] for row in rows]
 
 
-async def asked_since(conn: asyncpg.Connection, merge_id: UUID) -> list[UUID]:
-    """What is not served or ended of those who stood for a record, asked for since they did.
+async def asked_since(conn: asyncpg.Connection, merge_ids: Collection[UUID]) -> list[UUID]:
+    """What is not served or ended of those who stood for records, asked for since they did.
 
-    Whoever asked by the code of the record that went behind them was taken for them.
+    Whoever asked by the code of a record that went behind them was taken for them.
     """
     rows = await conn.fetch(
         """
         WITH RECURSIVE up AS (
             SELECT into_id AS id, coalesce(decided_at, proposed_at) AS since
-            FROM person_merge WHERE id = $1
+            FROM person_merge WHERE id = ANY($1::uuid[])
             UNION ALL
             SELECT m.into_id, greatest(up.since, coalesce(m.decided_at, m.proposed_at))
             FROM up JOIN person_merge m ON m.person_id = up.id AND m.state = 'merged')
-        SELECT n.id FROM up JOIN need n ON n.person_id = up.id
+        SELECT DISTINCT n.id FROM up JOIN need n ON n.person_id = up.id
         JOIN request r ON r.id = n.request_id
         WHERE r.recorded_at >= up.since
             AND n.state IN ('requested', 'approved', 'held', 'ready', 'waitlisted')
         """,
-        merge_id,
+        list(merge_ids),
     )
     return [row["id"] for row in rows]
 

@@ -90,16 +90,24 @@ async def save_offers(conn: asyncpg.Connection, offers: Sequence[Offer], now: da
         )
 
 
-async def open_of(conn: asyncpg.Connection, person_ids: Collection[UUID]) -> list[UUID]:
-    """Offers that stand of the needs of persons, and of records merged into theirs."""
+async def open_of(
+    conn: asyncpg.Connection, person_ids: Collection[UUID], need_ids: Collection[UUID] = ()
+) -> list[UUID]:
+    """Offers that stand of the needs of persons and of records merged into theirs, and of others.
+
+    Args:
+        need_ids: the others.
+    """
     rows = await conn.fetch(
         """
         SELECT r.id FROM referral_out r JOIN need n ON n.id = r.need_id
         JOIN person p ON p.id = n.person_id
         WHERE r.status = 'offered'
-            AND (p.id = ANY($1::uuid[]) OR p.merged_into = ANY($1::uuid[]))
+            AND (p.id = ANY($1::uuid[]) OR p.merged_into = ANY($1::uuid[])
+                OR n.id = ANY($2::uuid[]))
         """,
         list(person_ids),
+        list(need_ids),
     )
     return [row["id"] for row in rows]
 
