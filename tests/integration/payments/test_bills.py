@@ -155,10 +155,10 @@ async def test_money_that_was_used_meanwhile_is_not_charged(desk: Desk) -> None:
     await committed(desk)
     with pytest.raises(Problem) as refused:
         await entered(desk, 50_001)
-    assert refused.value.kind.slug == "not-so-much"
+    assert refused.value.kind.slug == "allotment-short"
     bill_id = await entered(desk)
     await desk.feed(approved(20_000))
-    assert await approve(desk, bill_id, CHECKER) == "not-so-much"
+    assert await approve(desk, bill_id, CHECKER) == "allotment-short"
     assert await money(desk) == [PRICE, 0]
 
 

@@ -105,7 +105,7 @@ async def test_a_refund_that_did_not_go_is_set_aside_again(desk: Desk) -> None:
     reverse = partial(grants.reverse_refund, grant_id=grant_id, reason="typo", on=on)
     with pytest.raises(Problem) as refused:
         await desk.run(partial(reverse, entry_id=UUID(int=42), amount_minor=9_001))
-    assert refused.value.kind.slug == "not-so-much"
+    assert refused.value.kind.slug == "more-than-refunded"
     await desk.run(partial(reverse, entry_id=UUID(int=43), amount_minor=9_000))
     balances = "SELECT ARRAY[refund_due_minor, refunded_minor, received_minor] FROM donor_grant"
     assert await desk.value(balances) == [9_000, 0, 10_000]

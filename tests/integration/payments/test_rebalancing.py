@@ -42,7 +42,7 @@ async def test_money_goes_on_by_the_signatures_of_two_people_at_each_end(
     need = approved(1_500)
     await lviv.feed(need)
     # Only what is free can go back, and never by one person alone.
-    assert await refused(prepare(lviv, made)) == "not-so-much"
+    assert await refused(prepare(lviv, made)) == "return-above-free"
     await prepare(lviv, made, 4_000)
     assert await refused(consent(lviv, made, MAKER)) == "second-person-needed"
     await exchange(kyiv, lviv)
@@ -144,7 +144,7 @@ async def test_a_proposal_may_overtake_its_money_and_its_withdrawal_the_proposal
     proposals = [event for event in said if isinstance(event, RebalancingChangedV1)]
     await lviv.feed(*reversed(proposals), region="kyiv")
     assert await lviv.value("SELECT state FROM return_ask WHERE id = $1", first) == "withdrawn"
-    assert await refused(prepare(lviv, second)) == "not-so-much"
+    assert await refused(prepare(lviv, second)) == "return-above-free"
     await lviv.feed(*(e for e in said if isinstance(e, AllotmentSentV1)), region="kyiv")
     await prepare(lviv, second)
     await consent(lviv, second)
@@ -197,7 +197,7 @@ async def test_nobody_proposes_or_answers_for_another(pair: tuple[Desk, Desk]) -
         await kyiv.feed(said.model_copy(update={"holder": "odesa"}), region="odesa")
     assert await kyiv.value("SELECT state FROM rebalancing") == "proposed"
     assert await refused(propose(kyiv, allotment_id, 1, "lviv")) == "same-holder"
-    assert await refused(propose(kyiv, allotment_id, 6_001, "kyiv")) == "not-so-much"
+    assert await refused(propose(kyiv, allotment_id, 6_001, "kyiv")) == "more-than-held"
     assert await refused(propose(kyiv, allotment_id, 1, "mars")) == "region-unknown"
 
 
@@ -235,6 +235,6 @@ async def test_a_recall_and_a_consent_give_the_same_money_back_once(
 
     await kyiv.run(recall)
     await settle(kyiv, lviv)
-    assert await refused(consent(lviv, made)) == "not-so-much"
+    assert await refused(consent(lviv, made)) == "return-above-free"
     assert await refused(propose(kyiv, allotment_id, 1, "kyiv")) == "wrong-state"
     assert await kyiv.value("SELECT unallotted_minor FROM donor_grant") == 10_000

@@ -71,7 +71,7 @@ async def test_goods_are_charged_once_when_bought(api: Api) -> None:
     await api.post(f"{path}:correct-bill", **right)
     assert await api.desk.value("SELECT committed_minor FROM allotment") == 103_000
     dear = right | {"amount_minor": 10**12}
-    assert (await api.post(f"{path}:correct-bill", 409, **dear))["type"].endswith("not-so-much")
+    assert (await api.post(f"{path}:correct-bill", 409, **dear))["type"].endswith("allotment-short")
     early = await api.post(f"{path}:pay", 422, bank_reference="bank-5", paid_on="2099-05-20")
     assert early["type"].endswith(":day-in-future")
     await api.post(f"{path}:pay", bank_reference="bank-5", paid_on="2024-05-20")

@@ -114,7 +114,7 @@ async def test_what_is_wrong_is_said_beside_what_was_typed(browser: "Browser") -
     assert 'value="many"' in answer.text
     assert browser.desk.region.posts == []
     path = f"/v1/commitments/{COMMITMENT}:bill"
-    browser.desk.region.answers[f"POST {path}"] = problem(409, "not-so-much")
+    browser.desk.region.answers[f"POST {path}"] = problem(409, "allotment-short")
     answer = await browser.post(ENTER, amount="39000", currency="UAH")
     assert answer.status_code == 409
     assert 'value="39000"' in answer.text

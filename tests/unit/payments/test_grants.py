@@ -163,8 +163,8 @@ def test_an_instalment_that_worked_off_a_demand_is_taken_out_and_the_demand_stan
     # Not what went back to the donor already, nor what was set aside of other money.
     refunded = grants.refund(grant, 1)
     assert isinstance(refunded, Grant)
-    assert grants.reverse_instalment(refunded, 400, 300) is GrantRefusal.NOT_SO_MUCH
-    assert grants.reverse_instalment(grant, 400, 299) is GrantRefusal.NOT_SO_MUCH
+    assert grants.reverse_instalment(refunded, 400, 300) is GrantRefusal.GIVEN_ON
+    assert grants.reverse_instalment(grant, 400, 299) is GrantRefusal.GIVEN_ON
 
 
 @given(
@@ -179,7 +179,11 @@ def test_an_amendment_moves_no_money_and_cuts_nothing_that_was_allotted(
     lines = [Line("aid", 500, 20, allotted), Line("overhead", 100, 0), Line("rent", 400, 0)]
     amended = grants.amend(before, lines, amount, line_amounts, 1_000)
     if isinstance(amended, GrantRefusal):
-        assert amended in (GrantRefusal.NOT_SO_MUCH, GrantRefusal.LINES_EXCEED_GRANT)
+        assert amended in (
+            GrantRefusal.BELOW_ALLOTTED,
+            GrantRefusal.NOTHING,
+            GrantRefusal.LINES_EXCEED_GRANT,
+        )
         return
     grant, changed = amended
     assert replace(grant, amount_minor=before.amount_minor, version=before.version) == before
@@ -208,15 +212,30 @@ def test_amended_terms_wake_needs_only_of_days_that_can_be_paid_now(
     assert grants.wakes(status, terms, new) == (gained and status == "active")
 
 
+def test_each_amount_that_is_too_much_is_refused_for_a_reason_of_its_own() -> None:
+    grant, _ = grants.demand_back(_grant(), 300)
+    for refused, why in (
+        (grants.refund(grant, 301), "refund-above-set-aside"),
+        (grants.withdraw_demand(grant, 301, 0), "refunded-already"),
+        (grants.reverse_refund(grant, 1), "more-than-refunded"),
+        (grants.book_exchange_difference(grant, 701), "difference-above-unallotted"),
+        (grants.reverse_instalment(grant, 1_000, 299), "instalment-given-on"),
+        (grants.amend(_grant(), [Line("aid", 500, 0, 500)], 1_000, {"aid": 9}, 0),
+         "line-below-allotted"),
+        (grants.amend(_grant(), [Line("aid", 500, 0)], 1_000, {"aid": 0}, 0), "amount-is-zero"),
+    ):  # fmt: skip
+        assert refused == GrantRefusal(why)
+
+
 def test_what_cannot_be_amended() -> None:
     lines = [Line("aid", 500, 0, 500)]
-    assert grants.amend(_grant(), lines, 1_000, {"aid": 499}, 0) is GrantRefusal.NOT_SO_MUCH
+    assert grants.amend(_grant(), lines, 1_000, {"aid": 499}, 0) is GrantRefusal.BELOW_ALLOTTED
     assert grants.amend(_grant(), lines, 1_000, {"food": 1}, 0) is GrantRefusal.LINE_UNKNOWN
     assert grants.amend(_grant(), lines, 499, {}, 0) is GrantRefusal.LINES_EXCEED_GRANT
     # A line that was exceeded with an override may grow without reaching what is allotted.
     exceeded = [Line("aid", 500, 0, 600)]
     assert isinstance(grants.amend(_grant(), exceeded, 1_000, {"aid": 550}, 0), tuple)
-    assert grants.amend(_grant(), exceeded, 1_000, {"aid": 499}, 0) is GrantRefusal.NOT_SO_MUCH
+    assert grants.amend(_grant(), exceeded, 1_000, {"aid": 499}, 0) is GrantRefusal.BELOW_ALLOTTED
     closed = replace(_grant(), status="closed")
     assert grants.amend(closed, lines, 1_000, {}, 0) is GrantRefusal.WRONG_STATE
 

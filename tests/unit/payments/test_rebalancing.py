@@ -387,7 +387,7 @@ def test_no_more_is_proposed_than_is_there_and_nothing_that_is_asked_back() -> N
         )
 
     assert check(500) is None
-    assert check(501) is RebalancingRefusal.NOT_SO_MUCH
+    assert check(501) is RebalancingRefusal.NOT_HELD
     assert check(1, LVIV) is RebalancingRefusal.SAME_HOLDER
     assert check(1, recalled=True) is RebalancingRefusal.WRONG_STATE
 
@@ -412,7 +412,7 @@ def test_whoever_prepared_does_not_consent_and_nobody_does_too_late() -> None:
         NOW + DAY,
     )
     assert rules.consent(ask, ILIA, NOW) is RebalancingRefusal.WRONG_STATE
-    assert rules.prepare(ask, KATIA, 501, NOW) is RebalancingRefusal.NOT_SO_MUCH
+    assert rules.prepare(ask, KATIA, 501, NOW) is RebalancingRefusal.NOT_PROPOSED
     assert rules.prepare(ask, KATIA, 500, NOW + DAY) is RebalancingRefusal.LAPSED
     assert isinstance(rules.prepare(ask, KATIA, 500, NOW), Ask)
     prepared = rules.prepare(ask, KATIA, 300, NOW)

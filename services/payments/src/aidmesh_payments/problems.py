@@ -89,10 +89,69 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         "Have somebody else do this step: who drew it up or approved it may not.",
     ),
     ProblemType(
-        "not-so-much",
+        "allotment-short",
         409,
-        "There is not so much free",
-        "Look at the free amount, take less, or raise the allotment first.",
+        "The allotment has not so much free",
+        "Allot more to it first, or take less; what other needs and orders let go of is free"
+        " again.",
+    ),
+    ProblemType(
+        "return-above-free",
+        409,
+        "Not so much of this money is free",
+        "Give back at most the free amount; what is committed stays until its need or order ends.",
+    ),
+    ProblemType(
+        "more-than-proposed",
+        409,
+        "Not so much was proposed",
+        "Prepare at most what is proposed; for more the grant's region makes another proposal.",
+    ),
+    ProblemType(
+        "more-than-held",
+        409,
+        "The holder does not have so much of it",
+        "Propose at most what was sent there less what came back.",
+    ),
+    ProblemType(
+        "line-below-allotted",
+        409,
+        "The budget line would be less than is allotted from it",
+        "Leave the line at what is allotted at least; to cut it further, have allotted money"
+        " given back first.",
+    ),
+    ProblemType(
+        "instalment-given-on",
+        409,
+        "The money of this instalment was given on",
+        "Have allotted money given back until so much is unallotted, or reverse a refund that"
+        " did not go out; then reverse the instalment.",
+    ),
+    ProblemType(
+        "refunded-already",
+        409,
+        "So much was not demanded, or went back already",
+        "Take off at most what is missing and what is set aside; reverse a refund first that did"
+        " not go out.",
+    ),
+    ProblemType(
+        "refund-above-set-aside",
+        409,
+        "Not so much is set aside for the donor",
+        "Refund at most what is set aside; where the donor wants more back, enter that first.",
+    ),
+    ProblemType(
+        "more-than-refunded",
+        409,
+        "Not so much was refunded",
+        "Reverse at most what was sent back to the donor.",
+    ),
+    ProblemType(
+        "difference-above-unallotted",
+        409,
+        "Not so much of the grant is unallotted",
+        "Have allotted money given back first, or record the next instalment; then book the"
+        " difference.",
     ),
     ProblemType(
         "return-reason-unknown",

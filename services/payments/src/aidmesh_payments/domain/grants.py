@@ -37,7 +37,13 @@ class GrantRefusal(StrEnum):
     LINE_EXCEEDED = "budget-line-exceeded"
     LINES_EXCEED_GRANT = "budget-lines-exceed-grant"
     SAME_PERSON = "second-person-needed"
-    NOT_SO_MUCH = "not-so-much"
+    BELOW_ALLOTTED = "line-below-allotted"
+    NOTHING = "amount-is-zero"
+    GIVEN_ON = "instalment-given-on"
+    REFUNDED = "refunded-already"
+    NOT_SET_ASIDE = "refund-above-set-aside"
+    NOT_REFUNDED = "more-than-refunded"
+    NOT_UNALLOTTED = "difference-above-unallotted"
     UNKNOWN = "unknown-row"
     PAID_UNFIT = "paid-amount-unfit"
     RECEIVED_ALREADY = "received-already"
@@ -170,9 +176,9 @@ def amend(
     )
     for before, after in zip(lines, changed, strict=True):
         if after.amount_minor < min(before.amount_minor, before.allotted_minor):
-            return GrantRefusal.NOT_SO_MUCH
+            return GrantRefusal.BELOW_ALLOTTED
     if any(line.amount_minor < 1 for line in changed):
-        return GrantRefusal.NOT_SO_MUCH
+        return GrantRefusal.NOTHING
     if refusal := check_lines(amount_minor, changed):
         return refusal
     return replace(grant, amount_minor=amount_minor, version=grant.version + 1), changed
@@ -338,7 +344,7 @@ def reverse_instalment(
     """
     missing = max(0, amount_minor - grant.unallotted_minor)
     if missing > min(set_aside_minor, grant.refund_due_minor):
-        return GrantRefusal.NOT_SO_MUCH
+        return GrantRefusal.GIVEN_ON
     changed = replace(
         grant,
         received_minor=grant.received_minor - amount_minor,
@@ -365,7 +371,7 @@ def withdraw_demand(
     less = min(amount_minor, shortfall_minor)
     freed = amount_minor - less
     if freed > grant.refund_due_minor:
-        return GrantRefusal.NOT_SO_MUCH
+        return GrantRefusal.REFUNDED
     changed = replace(
         grant,
         unallotted_minor=grant.unallotted_minor + freed,
@@ -378,7 +384,7 @@ def withdraw_demand(
 def refund(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
     """Send back to the donor what was set aside."""
     if amount_minor > grant.refund_due_minor:
-        return GrantRefusal.NOT_SO_MUCH
+        return GrantRefusal.NOT_SET_ASIDE
     return replace(
         grant,
         refund_due_minor=grant.refund_due_minor - amount_minor,
@@ -390,7 +396,7 @@ def refund(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
 def reverse_refund(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
     """Set aside again what did not go back to the donor, or came back from there."""
     if amount_minor > grant.refunded_minor:
-        return GrantRefusal.NOT_SO_MUCH
+        return GrantRefusal.NOT_REFUNDED
     return replace(
         grant,
         refund_due_minor=grant.refund_due_minor + amount_minor,
@@ -402,7 +408,7 @@ def reverse_refund(grant: Grant, amount_minor: int) -> Grant | GrantRefusal:
 def book_exchange_difference(grant: Grant, loss_minor: int) -> Grant | GrantRefusal:
     """Book what a real conversion cost more (negative: less) than the booked rate said."""
     if loss_minor > grant.unallotted_minor:
-        return GrantRefusal.NOT_SO_MUCH
+        return GrantRefusal.NOT_UNALLOTTED
     return replace(
         grant,
         unallotted_minor=grant.unallotted_minor - loss_minor,

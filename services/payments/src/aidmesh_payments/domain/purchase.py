@@ -32,7 +32,6 @@ class PurchaseRefusal(StrEnum):
 
     WRONG_STATE = "wrong-state"
     SECOND_PERSON = "second-person-needed"
-    NOT_SO_MUCH = "not-so-much"
     UNKNOWN_LINE = "unknown-line"
 
 

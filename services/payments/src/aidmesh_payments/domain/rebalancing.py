@@ -43,7 +43,9 @@ class RebalancingRefusal(StrEnum):
 
     WRONG_STATE = "wrong-state"
     SECOND_PERSON = "second-person-needed"
-    NOT_SO_MUCH = "not-so-much"
+    NOT_HELD = "more-than-held"
+    NOT_PROPOSED = "more-than-proposed"
+    NOT_FREE = "return-above-free"
     SAME_HOLDER = "same-holder"
     LAPSED = "proposal-lapsed"
 
@@ -156,7 +158,7 @@ def check(
     if recalled:
         return RebalancingRefusal.WRONG_STATE
     if amount_minor > left_minor:
-        return RebalancingRefusal.NOT_SO_MUCH
+        return RebalancingRefusal.NOT_HELD
     return None
 
 
@@ -247,7 +249,7 @@ def prepare(ask: Ask, by: UUID, amount_minor: int, now: datetime) -> Ask | Rebal
     if ask.lapses_at <= now:
         return RebalancingRefusal.LAPSED
     if amount_minor > ask.amount_minor:
-        return RebalancingRefusal.NOT_SO_MUCH
+        return RebalancingRefusal.NOT_PROPOSED
     return replace(
         ask, state="prepared", prepared_minor=amount_minor, preparer=by, version=ask.version + 1
     )

@@ -74,7 +74,7 @@ async def enter(
         try:
             check_free(billed.book, billed.commitment, amount_minor)
         except NotEnough:
-            raise problem("not-so-much") from None
+            raise problem("allotment-short") from None
     return bill
 
 
@@ -119,7 +119,7 @@ async def _charge(tx: Tx, billed: _Billed, bill: Bill) -> None:
         try:
             commitment = charge(book, commitment, bill.amount_minor, bill.reason)
         except NotEnough:
-            raise problem("not-so-much") from None
+            raise problem("allotment-short") from None
     changed = [replace(commitment, night_minor=None)]
     late = await discrepancies.booked_late(tx.conn, [commitment.id])
     lent = late_of(commitment, late, current)

@@ -32,7 +32,7 @@ def resize(book: Book, commitment: Commitment, amount_minor: int) -> Commitment:
         try:
             book.put(allotment.commit_free(more))
         except NotEnough:
-            raise problem("not-so-much") from None
+            raise problem("allotment-short") from None
     elif more < 0:
         book.put(allotment.release_committed(-more))
         book.grew(allotment.id, -more, commitment.need_id)
@@ -148,7 +148,7 @@ async def _book_late(
     try:
         book.put(allotment.commit_free(odd.amount_minor))
     except NotEnough:
-        raise problem("not-so-much") from None
+        raise problem("allotment-short") from None
     released = next(iter(before), None)
     if released is None:
         late = _first_late(odd, allotment)
@@ -201,7 +201,7 @@ async def _pay_late(
     try:
         book.put(allotment.commit_free(commitment.amount_minor))
     except NotEnough:
-        raise problem("not-so-much") from None
+        raise problem("allotment-short") from None
     await store.move(book.tx.conn, commitment_id, allotment)
     await late_cash.move(book.tx.conn, row.id, allotment)
     moved = _borne_by(commitment, allotment, commitment.amount_minor)
@@ -218,6 +218,6 @@ async def _top_up(book: Book, odd: discrepancies.Discrepancy, allotment_id: Allo
     try:
         commitment = charge(book, commitment, commitment.amount_minor + odd.amount_minor, odd.about)
     except NotEnough:
-        raise problem("not-so-much") from None
+        raise problem("allotment-short") from None
     await store.save(book.tx.conn, [commitment])
     return True

@@ -153,7 +153,7 @@ async def give_back(office: Office, tx: Tx, allotment_id: AllotmentId, amount_mi
     try:
         await book.give_back(allotment_id, amount_minor)
     except NotEnough:
-        raise problem("not-so-much") from None
+        raise problem("return-above-free") from None
     await book.close()
 
 

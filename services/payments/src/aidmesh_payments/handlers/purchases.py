@@ -128,7 +128,7 @@ async def order(office: Office, tx: Tx, purchase_id: PurchaseId, by: UUID) -> No
     try:
         book.put(book[row.allotment_id].commit_free(ordered.amount_minor))
     except NotEnough:
-        raise problem("not-so-much") from None
+        raise problem("allotment-short") from None
     if known is None:
         await commitment_store.insert(
             tx.conn,

@@ -104,7 +104,7 @@ async def prepare(
     amount_minor = amount_minor or ask.amount_minor
     prepared = _done(rules.prepare(ask, by, amount_minor, book.now))
     if ask.allotment_id not in book or amount_minor > book[ask.allotment_id].free_minor:
-        raise problem(RebalancingRefusal.NOT_SO_MUCH)
+        raise problem(RebalancingRefusal.NOT_FREE)
     await store.save(tx.conn, prepared)
     await _answer(office, tx, prepared, "prepared")
 
@@ -119,7 +119,7 @@ async def consent(office: Office, tx: Tx, rebalancing_id: RebalancingId, by: UUI
     try:
         await book.give_back(ask.allotment_id, returned.prepared_minor, ask.id)
     except NotEnough:
-        raise problem(RebalancingRefusal.NOT_SO_MUCH) from None
+        raise problem(RebalancingRefusal.NOT_FREE) from None
     await book.close()
 
 
