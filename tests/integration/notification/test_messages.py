@@ -136,7 +136,7 @@ async def test_an_erased_person_gets_nothing_and_no_late_card_brings_them_back(
 async def test_outside_safe_hours_a_message_waits_for_the_next_opening(world: World) -> None:
     person = uuid4()
     later = await _hours_later(world)
-    await world.take(world.card(person, **later))
+    await world.take(world.card(person, 1, **later))
     await world.take(ready(person))
     await world.sender().run_once()
     [row] = await world.messages()
