@@ -1,10 +1,13 @@
 """Every text in every language, and the same blanks in each."""
 
+import ast
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from string import Formatter
+from types import ModuleType
 
 import pytest
 from babel import Locale
@@ -22,6 +25,7 @@ from aidmesh_console.pages import common, registering
 from aidmesh_console.pages.needs import BANDS, STATES
 from aidmesh_console.roles import PAGES
 from aidmesh_contracts.days import FIRST_DAY, LAST_DAY, OUT_OF_RANGE
+from aidmesh_intake.domain import commands, facts, parting, referral, saga
 from aidmesh_intake.domain.need import Wait
 from aidmesh_intake.domain.triage import ANSWERS, Band
 from support.made_up.basics import kinds
@@ -118,6 +122,26 @@ def test_codes_of_the_field_have_words() -> None:
         if isinstance(capacity, dict):
             wanted.add(f"place.{capacity['code']}")
     assert wanted - set(texts("en")) == set()
+
+
+def test_every_step_of_a_need_has_words() -> None:
+    steps = {
+        each for module in (commands, facts, parting, referral, saga) for each in _notes(module)
+    }
+    assert {"told_in_person", "referral_offered", "parted", "reversed"} <= steps
+    assert {f"step.{each}" for each in steps | set(STATES)} - set(texts("en")) == set()
+
+
+def _notes(module: ModuleType) -> Iterator[str]:
+    """What calls of `moved` say for the history of a need, where they name it."""
+    for call in ast.walk(ast.parse(inspect.getsource(module))):
+        if not isinstance(call, ast.Call) or ast.unparse(call.func) != "moved":
+            continue
+        match call.args[2]:
+            case ast.Constant(str(note)):
+                yield note
+            case ast.Name(name) if isinstance(constant := getattr(module, name, None), str):
+                yield constant
 
 
 def test_the_desk_asks_what_triage_knows() -> None:
