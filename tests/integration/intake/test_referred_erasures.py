@@ -328,6 +328,10 @@ async def test_an_erasure_there_that_crosses_the_confirmation_is_for_a_person(tw
     ours = await kyiv.world.need(need_id)
     assert (ours["state"], ours["attention"]) == ("referred", "referral_refused")
     assert await two.status("lviv", referral_id) == "refused"
+    # What is final stays so; whoever still needs help is entered anew.
+    await kyiv.world.post(f"/v1/needs/{need_id}:settle", {"reason": "seen_to"})
+    ours = await kyiv.world.need(need_id)
+    assert (ours["state"], ours["attention"]) == ("referred", None)
 
 
 @pytest.mark.parametrize("behind", ["who was known", "who was referred"])

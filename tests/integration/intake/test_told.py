@@ -71,6 +71,15 @@ async def test_who_was_told_just_before_the_site_closed_is_looked_after(world: W
     (row,) = (await world.get("/v1/needs", attention=True))["needs"]
     assert (row["need_id"], row["attention"]) == (str(need_id), "told_to_come")
     assert row["state"] == "waitlisted"
+    # Nothing was given, so it is no service that is settled: somebody has told them.
+    path = f"/v1/needs/{need_id}:settle"
+    for reason in ("given_twice", "taken_back", "theirs"):
+        refused_for = await world.post(path, {"reason": reason}, status=409)
+        assert refused_for["rule"] == "not_of_this_kind"
+    await world.post(path, {"reason": "seen_to"})
+    assert (await world.get("/v1/needs", attention=True))["needs"] == []
+    seen = await world.need(need_id)
+    assert (seen["state"], seen["timeline"][-1]["note"]) == ("waitlisted", "settled_seen_to")
 
 
 async def test_told_in_person_when_no_message_goes_out(world: World) -> None:

@@ -197,6 +197,30 @@ async def test_it_is_referred_to_nobody_before_somebody_has_said_whose_it_is(
         assert (f'href="/referrals/of/{number("parcel")}"' in page) is may
 
 
+@pytest.mark.parametrize(
+    ("attention", "state", "asked", "button"),
+    [
+        ("told_to_come", "waitlisted", "the person was told to come", "They know that it is gone"),
+        ("referral_refused", "referred", "the other region refused", "It is seen to"),
+    ],
+)
+async def test_of_what_was_not_given_nobody_is_asked_whether_it_was_given_twice(
+    browser: "Browser", attention: str, state: str, asked: str, button: str
+) -> None:
+    path = f"/needs/{number('parcel')}"
+    row = need("parcel", "food_parcel", state, attention=attention)
+    browser.desk.region.answers[f"GET /v1{path}"] = (200, whole(row))
+    await browser.sign_in(Role.CASEWORKER)
+    page = (await browser.get(path)).text
+    assert asked in page
+    assert button in page
+    assert "given_twice" not in page
+    sent = await browser.post(f"{path}/settle", reason="seen_to")
+    assert sent.headers["location"] == f"{path}?said=settled"
+    ((called, body, _),) = browser.desk.region.posts[-1:]
+    assert (called, body) == (f"/v1{path}:settle", {"reason": "seen_to"})
+
+
 async def test_a_conflict_of_what_ended_is_something_to_do(browser: "Browser") -> None:
     path = f"/needs/{number('parcel')}"
     row = need("parcel", "food_parcel", "cancelled", attention="told_to_come")

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from importlib.resources import files
 from string import Formatter
 from types import ModuleType
+from typing import get_args
 
 import pytest
 from babel import Locale
@@ -26,7 +27,7 @@ from aidmesh_console.pages.needs import BANDS, STATES
 from aidmesh_console.roles import PAGES
 from aidmesh_contracts.days import FIRST_DAY, LAST_DAY, OUT_OF_RANGE
 from aidmesh_intake.domain import commands, facts, parting, referral, saga
-from aidmesh_intake.domain.need import Wait
+from aidmesh_intake.domain.need import Look, Settlement, Wait
 from aidmesh_intake.domain.triage import ANSWERS, Band
 from support.made_up.basics import kinds
 
@@ -129,6 +130,7 @@ def test_every_step_of_a_need_has_words() -> None:
         each for module in (commands, facts, parting, referral, saga) for each in _notes(module)
     }
     assert {"told_in_person", "referral_offered", "parted", "reversed"} <= steps
+    steps |= {f"settled_{how}" for how in (*get_args(Settlement), *get_args(Look))}
     assert {f"step.{each}" for each in steps | set(STATES)} - set(texts("en")) == set()
 
 

@@ -54,7 +54,7 @@ _REASONS: Final = {
     "cancel": CANCEL_REASONS,
     "decline": DECLINE_REASONS,
     "reverse": UNDO_REASONS,
-    "settle": (*SETTLEMENTS, "theirs"),
+    "settle": (*SETTLEMENTS, "theirs", "seen_to"),
 }
 PAYEE: Final = "new"
 """What the fields of a payee end with, as those of a kind do where someone is registered."""

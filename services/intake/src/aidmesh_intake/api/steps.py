@@ -24,7 +24,7 @@ from aidmesh_intake.api.context import (
     override_by,
 )
 from aidmesh_intake.domain import commands
-from aidmesh_intake.domain.need import Decision, Need, Settlement, State, Theirs
+from aidmesh_intake.domain.need import Decision, Look, Need, Settlement, State
 from aidmesh_intake.domain.persons import Payee
 from aidmesh_intake.handlers import acting
 from aidmesh_intake.handlers.acting import Outcome
@@ -59,10 +59,13 @@ class SettleIn(Body):
     """Both services stand (`given_twice`), or one was undone where it was given (`taken_back`).
 
     Of what was asked for while two were held for one (`parted`) it is that the need is of whom it
-    is written for (`theirs`); one that is not is canceled, and asked for anew for the other.
+    is written for (`theirs`); one that is not is canceled, and asked for anew for the other. Where
+    somebody was told to come for what is gone (`told_to_come`), or another region refused what it
+    had been given (`referral_refused`), it is that somebody has told them, or seen to it
+    (`seen_to`).
     """
 
-    reason: Settlement | Theirs
+    reason: Settlement | Look
 
 
 class MoveIn(Body):
@@ -187,7 +190,7 @@ async def reverse(need_id: UUID, body: ReasonIn, ctx: Ctx, caller: Lead, once: O
 async def settle(
     need_id: UUID, body: SettleIn, ctx: Ctx, caller: Caseworker, once: Once
 ) -> Response:
-    """A person looked at a conflict of a need; the timeline keeps who, and how it ended.
+    """A person looked at what a need asks attention for; the timeline keeps who, and how it ended.
 
     Undo the wrong service first, where it was given: `taken_back` alone changes no books.
     """

@@ -1,6 +1,6 @@
 """What people and time do to a need: approve, cancel, tell, expire, move, split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
@@ -15,11 +15,11 @@ from aidmesh_intake.domain.need import (
     LIVE,
     Decision,
     Leg,
+    Look,
     Need,
     NotAllowed,
     Settlement,
     State,
-    Theirs,
     Wait,
 )
 from aidmesh_intake.domain.records import replace
@@ -28,6 +28,8 @@ from aidmesh_intake.domain.steps import (
     ASKER_LEFT,
     CHANGED,
     PARTED,
+    REFERRAL_REFUSED,
+    TOLD_TO_COME,
     begin_attempt,
     close,
     is_over,
@@ -43,6 +45,12 @@ from aidmesh_intake.domain.waitlist import Behind
 
 OPEN: Final = frozenset({State.REQUESTED, State.WAITLISTED, *LIVE})
 """Neither served nor closed."""
+_LOOKS: Final[Mapping[str | None, Look]] = {
+    PARTED: "theirs",
+    TOLD_TO_COME: "seen_to",
+    REFERRAL_REFUSED: "seen_to",
+}
+"""How what is about no service ends, by what asks for attention."""
 
 
 def approve(
@@ -181,18 +189,19 @@ def take_back(need: Need, reason: str) -> Decision:
     return moved(need, undone, "reversed", *events)
 
 
-def settle(need: Need, how: Settlement | Theirs) -> Decision:
-    """A person looked at a conflict and answers for how it ended.
+def settle(need: Need, how: Settlement | Look) -> Decision:
+    """A person looked at what a need asks attention for, and answers for how it ended.
 
     Raises:
         NotAllowed: there is none, or it is of another kind.
     """
     if need.attention is None:
         raise NotAllowed("nothing_to_settle")
-    if (how == "theirs") != (need.attention == PARTED):
+    look = _LOOKS.get(need.attention)
+    if how == look:
+        return moved(need, replace(need, attention=None), f"settled_{how}")
+    if look is not None or how == "theirs" or how == "seen_to":
         raise NotAllowed("not_of_this_kind")
-    if how == "theirs":
-        return moved(need, replace(need, attention=None), "settled_theirs")
     return moved(need, replace(need, attention=None, settled=how), f"settled_{how}")
 
 

@@ -83,8 +83,11 @@ class Lack(BaseModel):
 
 Settlement = Literal["given_twice", "taken_back"]
 """Both services stand, or one of them was undone where it was given."""
-Theirs = Literal["theirs"]
-"""It is the need of whom it is written for; of no service, so nothing but the timeline keeps it."""
+Look = Literal["theirs", "seen_to"]
+"""It is the need of whom it is written for; or somebody told the person, or did what was left.
+
+Of no service, so nothing but the timeline keeps it.
+"""
 
 
 class NotAllowed(Exception):

@@ -31,7 +31,15 @@ from aidmesh_intake.domain.kinds import ForWhom
 from aidmesh_intake.domain.need import CLOSED, Decision, Need, NotAllowed, State, Wait
 from aidmesh_intake.domain.persons import Consents, Details
 from aidmesh_intake.domain.records import replace
-from aidmesh_intake.domain.steps import PARTED, SOURCE_GONE, close, moved, progress, waitlisted
+from aidmesh_intake.domain.steps import (
+    PARTED,
+    REFERRAL_REFUSED,
+    SOURCE_GONE,
+    close,
+    moved,
+    progress,
+    waitlisted,
+)
 
 OFFER_HOURS: Final = 24
 OFFER_HOURS_MAX: Final = 24 * 7
@@ -197,7 +205,7 @@ def answered(
             # It ended there before it heard that it is theirs: a person has to look.
             if offer.reason is not None:
                 return OfferStep(offer, Decision(need))
-            flagged = replace(need, attention="referral_refused", settled=None)
+            flagged = replace(need, attention=REFERRAL_REFUSED, settled=None)
             return OfferStep(
                 replace(offer, reason=answer.reason), moved(need, flagged, "referral_refused")
             )

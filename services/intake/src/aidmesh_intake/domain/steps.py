@@ -41,6 +41,8 @@ PERSON_ERASED: Final = "person_erased"
 """Why a need ended of whom nothing is known any more."""
 SOURCE_GONE: Final = "source_gone"
 """The same: the region that a need comes from is gone, and will never let go of it."""
+REFERRAL_REFUSED: Final = "referral_refused"
+"""What a person has to look at: the region that it was let go of to will not serve it after all."""
 PARTED: Final = "parted"
 """What a person has to look at: whose it is, as it was asked for while two were held for one."""
 
