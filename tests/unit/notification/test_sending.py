@@ -98,8 +98,9 @@ def test_nobody_is_told_that_they_may_come_when_it_is_over() -> None:
 
 
 def test_who_can_be_told_only_as_it_expires_is_told_in_person() -> None:
-    opens_at = DEFAULT_HOURS.next_opening(START)
-    reach = Reach(Channel.SMS, PersonalText("+380440000000"), None, "uk", "neutral")
+    hours = Window(9 * 60, 20 * 60)
+    opens_at = hours.next_opening(START)
+    reach = Reach(Channel.SMS, PersonalText("+380440000000"), hours, "uk", "neutral")
     for early_s, decision in ((0, Suppress("expired")), (1, Wait(opens_at))):
         expires_at = opens_at + timedelta(seconds=early_s)
         message = Queued(uuid4(), "need_ready", False, 7, expires_at)
