@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from aidmesh_intake.domain import commands, saga
+from aidmesh_intake.domain import commands, parting, saga
 from aidmesh_intake.domain.need import State
 from unit.intake.builders import NOW, need
 from unit.intake.play import Play, message_left
@@ -68,3 +68,14 @@ def test_that_something_is_gone_hides_no_other_conflict() -> None:
     play.answer(play.supply.release(1, "relocated"))
     play.settle()
     assert commands.tell(play.need, NOW).need.attention == "served_by_two_attempts"
+
+
+def test_nobody_is_told_to_come_again_before_it_is_known_who_it_was() -> None:
+    """Whoever was told to come for what is gone may be either of two who are parted."""
+    waiting = replace(
+        commands.approve(need(), NOW).need, state=State.WAITLISTED, attention="told_to_come"
+    )
+    doubted = parting.doubt(waiting).need
+    assert doubted.attention == "parted"
+    served_twice = replace(waiting, attention="served_by_two_attempts")
+    assert parting.doubt(served_twice).need.attention == "served_by_two_attempts"
