@@ -8,7 +8,7 @@ from aidmesh_chassis.auth import Role
 from aidmesh_chassis.service import Service
 from aidmesh_contracts.days import day_of
 from aidmesh_contracts.ids import PurchaseId
-from aidmesh_contracts.payments import PurchaseChangedV1
+from aidmesh_contracts.payments import PurchaseCanceledV1, PurchaseChangedV1
 from integration.inventory.office import Api, new_item, new_site
 from integration.inventory.world import World, approved, confirmed, ordered
 
@@ -154,6 +154,9 @@ async def test_what_came_of_a_purchase_is_found(api: Api, service: Service, worl
     [line] = (await finance.get(f"purchases/{bought}/lines"))["rows"]
     assert (line["ordered"], line["received"], line["unit_value_minor"]) == (9, 5, 650)
     assert (await finance.get(f"purchases/{uuid4()}/lines"))["rows"] == []
+    # Nothing is received for one that was given up.
+    await world.take(PurchaseCanceledV1(purchase_id=other))
+    assert (await finance.get(f"purchases/{other}/lines"))["rows"] == []
 
 
 async def test_a_receipt_is_taken_back(api: Api, service: Service, world: World) -> None:

@@ -164,11 +164,15 @@ _LINES = """
 async def lines_of(
     conn: asyncpg.Connection, purchase_id: UUID, *, after: str | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Lines of one purchase by item, whether or not more is expected."""
+    """Lines of one purchase by item, whether or not more is expected.
+
+    None of one that was given up: nothing is received for it, whatever became of it since.
+    """
     return await conn.fetch(
         f"""
         {_LINES}
         WHERE l.purchase_id = $1 AND ($2::text IS NULL OR l.item > $2)
+          AND NOT EXISTS (SELECT FROM canceled_purchase c WHERE c.purchase_id = p.id)
         ORDER BY l.item LIMIT $3
         """,
         purchase_id,
