@@ -334,7 +334,7 @@ async def test_inventory_hears_what_goods_cost_by_their_bill(api: Api) -> None:
     for wrong in (2, 3):
         prices = [{"line": wrong, "unit_value_minor": 900}]
         refused = await api.post(f"{path}:invoice", 422, **bill, prices=prices)
-        assert refused["type"].endswith(":unknown-line")
+        assert refused["type"].endswith(":unknown-purchase-line")
     await api.post(f"{path}:invoice", **bill, prices=[{"line": 1, "unit_value_minor": 1_100}])
     assert await told() == [("soap", 1_100)]
     assert await shown() == [1_100, None]

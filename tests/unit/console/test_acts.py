@@ -83,10 +83,11 @@ CASES = [
      {"amount_minor": 9600000, "reference": "R-7", "prices": []}),
     ("/money/purchases/{purchase}/invoice",
      {"amount": "96000", "currency": "UAH", "reference": "R-7", "price_1": "23 000,50",
-      "price_10": "7", "price_2": ""},
+      "price_10": "7", "price_2": "", "price_3": "0,00"},
      "/v1/purchases/{purchase}:invoice",
      {"amount_minor": 9600000, "reference": "R-7", "prices": [
-         {"line": 1, "unit_value_minor": 2300050}, {"line": 10, "unit_value_minor": 700}]}),
+         {"line": 1, "unit_value_minor": 2300050}, {"line": 3, "unit_value_minor": 0},
+         {"line": 10, "unit_value_minor": 700}]}),
     ("/money/purchases/{purchase}/pay", {"bank_reference": "B-7", "paid_on": "2024-04-02"},
      "/v1/purchases/{purchase}:pay", {"bank_reference": "B-7", "paid_on": "2024-04-02"}),
     ("/money/purchases/{purchase}/correct-bill",

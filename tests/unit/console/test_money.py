@@ -180,6 +180,13 @@ async def test_a_bill_takes_other_prices_than_were_ordered(browser: "Browser") -
     sent = {"amount": "no", "currency": "UAH", "reference": "R", "price_1": "24 000"}
     page = (await browser.post(f"/money{path}/correct-bill", **sent)).text
     assert 'id="right-price_1" name="price_1" value="24 000"' in page
+    # So do the prices of the bill where another step is.
+    browser.desk.region.answers[f"POST /v1{path}:pay"] = (
+        409,
+        {"type": "urn:aidmesh:problem:second-person-needed"},
+    )
+    page = (await browser.post(f"/money{path}/pay", bank_reference="B", paid_on="2024-04-02")).text
+    assert 'id="right-price_1" name="price_1" value="23000.50"' in page
 
 
 @pytest.mark.parametrize(("role", "may_keep"), [(Role.FINANCE, False), (Role.LEAD, True)])

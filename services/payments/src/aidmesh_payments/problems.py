@@ -53,7 +53,7 @@ PROBLEMS: Final[tuple[ProblemType, ...]] = (
         " it.",
     ),
     ProblemType(
-        "unknown-line",
+        "unknown-purchase-line",
         422,
         "The purchase has no such line of goods",
         "Name lines of goods by their numbers; see GET /v1/purchases/{id}.",

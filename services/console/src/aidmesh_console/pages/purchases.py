@@ -147,11 +147,10 @@ def step_of(step: str, form: Form) -> Mapping[str, object]:
 def _prices(form: Form, currency: str) -> Sequence[Mapping[str, object]]:
     """What one piece costs by the bill, by line of goods; where nothing is written, as ordered."""
     lines = sorted(int(found[1]) for name in form.values if (found := _PRICE.fullmatch(name)))
-    prices = {line: form.money(f"price_{line}", currency) for line in lines}
+    named = [(line, f"price_{line}") for line in lines if form.text(f"price_{line}") is not None]
     return [
-        {"line": line, "unit_value_minor": price}
-        for line, price in prices.items()
-        if price is not None
+        {"line": line, "unit_value_minor": form.money_or_none(name, currency)}
+        for line, name in named
     ]
 
 
@@ -224,6 +223,12 @@ async def _page(
         visit.hear(visit.inventory.lots_of(purchase_id, visit.asked.get("lots"))),
         names_of(visit),
     )
+    values = form.values if form else {}
+    billed = {
+        f"price_{each.line}": amount_text(each.billed_unit_minor, purchase.currency)
+        for each in purchase.lines
+        if each.billed_unit_minor is not None
+    }
     purse = next(
         (each for each in held.value or () if each.allotment_id == purchase.allotment_id), None
     )
@@ -238,11 +243,7 @@ async def _page(
         payment_reasons=PAYMENT_REASONS,
         names=names,
         wrong=wrong,
-        values=form.values if form else {},
-        billed={
-            f"price_{each.line}": amount_text(each.billed_unit_minor, purchase.currency)
-            for each in purchase.lines
-            if each.billed_unit_minor is not None
-        },
+        values=values,
+        prices={**billed, **values},  # another step may have been refused
         key=key or uuid4(),
     )

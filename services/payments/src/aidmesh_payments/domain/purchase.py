@@ -32,7 +32,7 @@ class PurchaseRefusal(StrEnum):
 
     WRONG_STATE = "wrong-state"
     SECOND_PERSON = "second-person-needed"
-    UNKNOWN_LINE = "unknown-line"
+    UNKNOWN_LINE = "unknown-purchase-line"
 
 
 @dataclass(frozen=True, slots=True)
