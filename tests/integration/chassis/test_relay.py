@@ -195,6 +195,37 @@ async def test_an_answer_of_a_connection_that_broke_is_not_written_down(
     assert [(each["ack_seq"], str(each["event_id"])) for each in rows] == stored
 
 
+@pytest.mark.parametrize("rows", [1, 10], ids=["one by one", "in a batch"])
+async def test_nobody_waits_for_an_answer_of_a_connection_that_broke(
+    producer: Producer, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Whoever compares the logs would wait for it as well, and with them the gate of all."""
+    asked, let_go = asyncio.Event(), asyncio.Event()
+
+    async def never(*_: object, **__: object) -> object:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            let_go.set()
+        raise AssertionError
+
+    relay = producer.relay
+    await eventually(lambda: relay.is_open)
+    monkeypatch.setattr(relay._client, "request", never)
+    monkeypatch.setattr(relay._js, "publish", never)
+    await emit(producer.database, range(rows))
+    await asked.wait()
+    relay.close_gate()
+    await eventually(let_go.is_set)
+    monkeypatch.undo()
+
+    async def all_sent() -> bool:
+        return await pending(producer.database) == 0
+
+    await eventually(all_sent)
+
+
 async def test_a_gate_that_closed_while_it_was_asked_stays_closed(
     producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

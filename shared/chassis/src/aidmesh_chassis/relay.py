@@ -9,7 +9,7 @@ what was not answered when the connection broke is published again after the gat
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -92,6 +92,7 @@ class Relay:
         self._bell = Bell()
         self._opened: Opened | None = None
         self._connection = 0
+        self._under_way: Sequence[asyncio.Task[None]] = ()
         self._wait = Wait()
 
     def wake(self) -> None:
@@ -99,9 +100,15 @@ class Relay:
         self._bell.ring()
 
     def close_gate(self) -> None:
-        """Publish nothing until the supervisor has been asked again: the connection broke."""
+        """Publish nothing until the supervisor has been asked again: the connection broke.
+
+        What is under way is let go: no answer comes any more, and what has come counts for nothing.
+        Waiting for one would keep the round's lock, and with it the gate of all.
+        """
         self._opened = None
         self._connection += 1
+        for branch in self._under_way:
+            branch.cancel()
 
     @property
     def is_open(self) -> bool:
@@ -140,7 +147,10 @@ class Relay:
                 return 0
             done = Round(opened)
             with nullcontext() if self._spans is None else self._spans.sending(rows, done.taken):
-                failures = await _together(self._publish(batch, done) for batch in _batches(rows))
+                self._under_way = [
+                    asyncio.ensure_future(self._publish(batch, done)) for batch in _batches(rows)
+                ]
+                failures = await _together(self._under_way)
             # The log may be another one by now: what the old one said must not be written down.
             self._check(opened)
             if done.acked:
@@ -246,7 +256,7 @@ class Relay:
             origin.epoch = epoch
 
 
-async def _together(branches: Iterable[Coroutine[None, None, None]]) -> list[BaseException]:
+async def _together(branches: Iterable[Awaitable[None]]) -> list[BaseException]:
     """Run all to their end, whatever befalls one of them; returns what was raised."""
     ended = await asyncio.gather(*branches, return_exceptions=True)
     return [error for error in ended if error is not None]
