@@ -170,6 +170,9 @@ class Database:
             "statement_timeout": str(int(statement_s_max * 1000)),
             "idle_in_transaction_session_timeout": "60000",
             "lock_timeout": "10000",
+            # Whoever stands still while rows are sent to it, or is gone without a word, is given
+            # up like one that stands still in a transaction.
+            "tcp_user_timeout": "60000",
             # Statements are planned once and kept, often while a table is still small (decision
             # 0097): reading all of it must not look cheap.
             "enable_seqscan": "off",
