@@ -103,7 +103,9 @@ async def take_up(conn: asyncpg.Connection, counting: Mapping[str, int]) -> None
         FROM counted ORDER BY place
         ON CONFLICT (durable, event_id) DO UPDATE
         SET status = 'parked', reason = excluded.reason, attempts = 0, retry_at = now(),
-            changed_at = now(), payload = excluded.payload, headers = excluded.headers
+            changed_at = now(), payload = excluded.payload, headers = excluded.headers,
+            decided_by = COALESCE(excluded.decided_by, old.decided_by),
+            note = COALESCE(excluded.note, old.note)
         """,
         list(counting),
         list(counting.values()),
