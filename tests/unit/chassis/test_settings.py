@@ -35,7 +35,7 @@ def settings_class(service: str) -> type[ServiceSettings]:
         (Notification, "AIDMESH_NOTIFICATION_SMTP_TLS", TYPED, "'starttls', 'tls' or 'none'"),
         (Notification, "AIDMESH_NOTIFICATION_SPOOL_FOR", TYPED, "valid JSON"),
         (Notification, "AIDMESH_NOTIFICATION_SPOOL_FOR", f'["{TYPED}"]', "'email'"),
-        (Notification, "AIDMESH_NOTIFICATION_HOURS_TO", "24:01", "match pattern"),
+        (Notification, "AIDMESH_NOTIFICATION_DIGEST_FROM", "24:01", "match pattern"),
         (Notification, "AIDMESH_NOTIFICATION_DIGEST_FROM", TYPED, "match pattern"),
         (Notification, "AIDMESH_NOTIFICATION_REGION", f"{TYPED}!", "match pattern"),
         (Payments, "AIDMESH_PAYMENTS_PEER_LATE_S_MAX", "14", "greater than or equal to 15"),
