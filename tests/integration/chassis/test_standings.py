@@ -241,6 +241,26 @@ async def test_what_is_taken_up_after_the_region_was_lost_again_is_a_conflict_ag
     await service.database.close()
 
 
+async def test_what_was_noted_of_it_stays_where_it_had_a_letter_before(service: Service) -> None:
+    await service.take(Wire(stands("odesa", "lost", 1), "lviv"))
+    await service.take(Wire(key(1), "odesa", epoch=2))
+    async with service.database.transaction() as tx:
+        event_id = await tx.conn.fetchval(
+            """
+            INSERT INTO dead_letter (durable, event_id, subject, headers, payload, status, reason)
+            SELECT durable, event_id, subject, headers, payload, 'done', 'KeyError' FROM conflict
+            RETURNING event_id
+            """
+        )
+        assert await conflicts.close(tx.conn, event_id, "asked them", UUID(int=1))
+    await service.take(Wire(stands("odesa", "member", 2), "lviv"))
+    assert await service.take_parked() == 1
+    async with service.database.read() as conn:
+        letters = await conn.fetch("SELECT status, note, decided_by FROM dead_letter")
+    assert [tuple(each) for each in letters] == [("done", "asked them", str(UUID(int=1)))]
+    await service.database.close()
+
+
 async def test_of_one_region_that_is_let_in_nothing_of_another_is_taken_up(
     service: Service,
 ) -> None:
